@@ -1,0 +1,4 @@
+//! Configuration: what the files and the environment say, checked whole before anything starts.
+
+pub mod fault;
+pub mod pipeline;

@@ -1,0 +1,46 @@
+//! One fault of the configuration, told so that it can be mended without a search.
+
+use std::fmt;
+use std::path::PathBuf;
+
+/// A fault: where it stands, which key, what is wrong, and what was probably meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// The file, or `None` for an environment variable or a missing file's default.
+    pub file: Option<PathBuf>,
+    /// Counted from 1; 0 where no line can be named.
+    pub line: usize,
+    /// The dotted key, or the environment variable.
+    pub key: String,
+    pub message: String,
+    /// "did you mean", or how to mend it.
+    pub hint: Option<String>,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(file) = &self.file {
+            write!(f, "{}:", file.display())?;
+            if self.line > 0 {
+                write!(f, "{}:", self.line)?;
+            }
+            f.write_str(" ")?;
+        }
+        write!(f, "{}: {}", self.key, self.message)?;
+        if let Some(hint) = &self.hint {
+            write!(f, " ({hint})")?;
+        }
+        Ok(())
+    }
+}
+
+/// The name among `known` that `wrong` was probably meant to be.
+#[must_use]
+pub fn nearest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    known
+        .into_iter()
+        .map(|name| (strsim::damerau_levenshtein(wrong, name), name))
+        .filter(|(distance, name)| *distance <= 1 + name.len() / 4)
+        .min()
+        .map(|(_, name)| name)
+}

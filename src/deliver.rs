@@ -1,0 +1,3 @@
+//! From prepared chunks to outcomes: batch, index, mirror, dead letter, settle.
+
+pub mod index;

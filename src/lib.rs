@@ -1,0 +1,15 @@
+//! Sluice turns the traffic of an API gateway into analytics.
+//!
+//! The modules stand in the order in which an event meets them; ARCHITECTURE.md draws the path.
+
+// The words everyone shares.
+pub mod clock;
+pub mod event;
+pub mod outcome;
+pub mod ledger;
+pub mod schema;
+pub mod config;
+
+// The path: bytes from Kafka, pure preparation, delivery.
+pub mod prepare;
+pub mod deliver;

@@ -1,0 +1,1 @@
+//! Adding what the addresses of an event tell: the geo objects.

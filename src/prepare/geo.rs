@@ -1,0 +1,1 @@
+//! Geo look-ups: the database, the fragments that are ready to be copied, the address cache.

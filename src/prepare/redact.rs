@@ -1,0 +1,1 @@
+//! Taking secrets out of an event before any output sees it.
