@@ -9,6 +9,7 @@ pub mod outcome;
 pub mod ledger;
 pub mod schema;
 pub mod config;
+pub mod metrics;
 
 // The path: bytes from Kafka, pure preparation, delivery.
 pub mod prepare;

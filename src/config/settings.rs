@@ -1,0 +1,395 @@
+//! What `sluice.toml` says, as plain values with every default: where Sluice runs and its bounds.
+//!
+//! Each part of the program is handed its own struct of these and nothing else.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The whole of `sluice.toml`.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    pub kafka: KafkaSettings,
+    pub index: IndexSettings,
+    pub live: LiveSettings,
+    pub dead_letter: DeadLetterSettings,
+    pub geo: GeoSettings,
+    pub http: HttpSettings,
+    pub limits: Limits,
+    pub log: LogSettings,
+    /// The folder of the pipelines, one folder each.
+    pub pipelines: PathBuf,
+}
+
+/// Kafka: the brokers, and how we read.
+#[derive(Debug, Clone)]
+pub struct KafkaSettings {
+    /// `host:port`, several.
+    pub brokers: Vec<String>,
+    /// The consumer group.
+    pub group: String,
+    /// Where a partition without a committed position begins.
+    pub start: Start,
+    /// The consumer group protocol.
+    pub group_protocol: GroupProtocol,
+    /// A fixed name of this member, so that a restart within the session timeout does not
+    /// rebalance.
+    pub group_instance_id: Option<String>,
+    pub session_timeout: Duration,
+    pub security: KafkaSecurity,
+    /// More librdkafka properties, as they are; those that Sluice depends on are refused.
+    pub properties: Vec<(String, String)>,
+    pub client_id: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    Earliest,
+    Latest,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GroupProtocol {
+    /// Cooperative-sticky assignment by the group's leader.
+    Classic,
+    /// KIP-848: assignment by the broker.
+    Consumer,
+}
+
+/// SASL and TLS towards Kafka.
+#[derive(Clone, Default)]
+pub struct KafkaSecurity {
+    pub tls: bool,
+    pub sasl: Option<Sasl>,
+    /// PEM; `None`: the system's.
+    pub ca_file: Option<PathBuf>,
+    /// PEM, for mutual TLS.
+    pub certificate_file: Option<PathBuf>,
+    pub key_file: Option<PathBuf>,
+    pub key_password: Option<Secret>,
+    /// Whether the broker's certificate must name its host.
+    pub skip_hostname_check: bool,
+}
+
+#[derive(Debug, Clone)]
+pub struct Sasl {
+    pub mechanism: SaslMechanism,
+    pub username: String,
+    pub password: Secret,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SaslMechanism {
+    Plain,
+    ScramSha256,
+    ScramSha512,
+}
+
+impl SaslMechanism {
+    /// The name in librdkafka's `sasl.mechanism`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "PLAIN",
+            Self::ScramSha256 => "SCRAM-SHA-256",
+            Self::ScramSha512 => "SCRAM-SHA-512",
+        }
+    }
+}
+
+/// A value that never shows in a log: given directly, or read from a file each time it is needed,
+/// so that a rotated secret is taken without a restart.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Secret {
+    Value(String),
+    File(PathBuf),
+}
+
+impl Secret {
+    /// The secret itself; a file's trailing line end is not part of it.
+    ///
+    /// # Errors
+    /// Where the file cannot be read.
+    pub fn read(&self) -> std::io::Result<String> {
+        match self {
+            Self::Value(value) => Ok(value.clone()),
+            Self::File(path) => {
+                Ok(std::fs::read_to_string(path)?.trim_end_matches(['\r', '\n']).to_owned())
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Value(_) => f.write_str("Secret([redacted])"),
+            Self::File(path) => write!(f, "Secret(file {})", path.display()),
+        }
+    }
+}
+
+impl std::fmt::Debug for KafkaSecurity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("KafkaSecurity")
+            .field("tls", &self.tls)
+            .field("sasl", &self.sasl)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The index: Elasticsearch 8 or 9, or OpenSearch.
+#[derive(Debug, Clone)]
+pub struct IndexSettings {
+    /// `http://host:9200`, several; requests go round the healthy ones.
+    pub nodes: Vec<String>,
+    /// Elastic Cloud's id, instead of `nodes`.
+    pub cloud_id: Option<String>,
+    pub auth: IndexAuth,
+    /// PEM; `None`: the system's.
+    pub ca_file: Option<PathBuf>,
+    /// PEM, certificate and key, for mutual TLS.
+    pub client_certificate_file: Option<PathBuf>,
+    pub client_key_file: Option<PathBuf>,
+    /// Body compression towards the index.
+    pub gzip: bool,
+    /// A batch is cut at this size.
+    pub batch_bytes_max: usize,
+    /// A batch is cut at this age of its first event.
+    pub batch_age_max: Duration,
+    /// `_bulk` requests at a time; what is in force moves between 1 and this.
+    pub requests_in_flight_max: usize,
+    /// One request, from the first byte sent to the last byte read.
+    pub request_timeout: Duration,
+    pub connect_timeout: Duration,
+    /// First pause before an item is sent again; doubles, with jitter, up to `backoff_max`.
+    pub backoff_min: Duration,
+    pub backoff_max: Duration,
+    /// An item still refused this long after its first try is dead-lettered, if another item was
+    /// accepted since.
+    pub item_retry_max: Duration,
+    /// How long a blocked or closed index is waited for before the item is dead-lettered.
+    pub blocked_index_wait: Duration,
+    pub brake: BrakeSettings,
+    /// Replicas and shards of the template that `setup` writes.
+    pub shards: u32,
+    pub replicas: u32,
+    /// Days until the lifecycle policy deletes an index; `None`: never.
+    pub retention_days: Option<u32>,
+    /// The name of the template and lifecycle policy that `setup` writes.
+    pub template: String,
+}
+
+/// Stops dead-lettering when the index refuses most of what it is given.
+#[derive(Debug, Clone)]
+pub struct BrakeSettings {
+    /// `false` lets refused items through to the dead letters; read without a restart.
+    pub on: bool,
+    /// At least this many refusals of one reason within a minute...
+    pub refusals_min: u32,
+    /// ...and more than this percentage of that minute's items.
+    pub refused_percent: u32,
+    /// While the brake holds, the refused are sent again this often.
+    pub retry_every: Duration,
+}
+
+#[derive(Debug, Clone)]
+pub enum IndexAuth {
+    None,
+    Basic {
+        username: String,
+        password: Secret,
+    },
+    /// The encoded form: base64 of `id:key`.
+    ApiKey(Secret),
+    Bearer(Secret),
+}
+
+/// The live topic, which Call Log Streams read.
+#[derive(Debug, Clone)]
+pub struct LiveSettings {
+    /// `false`: no mirror.
+    pub on: bool,
+    pub topic: String,
+    /// What `setup` creates.
+    pub partitions: u32,
+    pub replication: u32,
+    pub retention: Duration,
+    /// One record's limit; `setup` creates the topic with it.
+    pub message_bytes_max: usize,
+}
+
+/// The dead-letter topic.
+#[derive(Debug, Clone)]
+pub struct DeadLetterSettings {
+    pub topic: String,
+    pub partitions: u32,
+    pub replication: u32,
+    pub retention: Duration,
+    pub message_bytes_max: usize,
+}
+
+#[derive(Debug, Clone)]
+pub struct GeoSettings {
+    /// One file, or one for IPv4 and one for IPv6; none: no look-ups.
+    pub databases: Vec<PathBuf>,
+    /// How often the files are looked at for a change.
+    pub check_every: Duration,
+}
+
+/// Metrics and health.
+#[derive(Debug, Clone)]
+pub struct HttpSettings {
+    pub listen: SocketAddr,
+}
+
+/// What bounds the whole process.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Events between Kafka and their outcome: payload, body and live bytes.
+    pub in_flight_bytes_max: usize,
+    /// What librdkafka may fetch ahead of us, over all partitions.
+    pub fetch_bytes_max: usize,
+    /// What librdkafka may hold of records that we produce.
+    pub produce_bytes_max: usize,
+    /// A chunk is cut at this many events or bytes of one partition.
+    pub chunk_messages_max: usize,
+    pub chunk_bytes_max: usize,
+    /// How long a message may wait for its chunk to fill.
+    pub chunk_age_max: Duration,
+    /// Threads that prepare; 0: one for each core.
+    pub prepare_threads: usize,
+    /// How long a revoked partition's events are waited for.
+    pub revoke_deadline: Duration,
+    /// How long a stop waits for what is in flight.
+    pub shutdown_deadline: Duration,
+    pub commit_every: Duration,
+}
+
+#[derive(Debug, Clone)]
+pub struct LogSettings {
+    pub format: LogFormat,
+    /// A filter as in `info,sluice=debug`.
+    pub level: String,
+    /// Lines of one kind within a minute; the rest is counted and said once.
+    pub lines_per_minute_max: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            kafka: KafkaSettings::default(),
+            index: IndexSettings::default(),
+            live: LiveSettings::default(),
+            dead_letter: DeadLetterSettings::default(),
+            geo: GeoSettings { databases: Vec::new(), check_every: Duration::from_secs(10) },
+            http: HttpSettings { listen: SocketAddr::from(([127, 0, 0, 1], 9600)) },
+            limits: Limits::default(),
+            log: LogSettings {
+                format: LogFormat::Text,
+                level: "info".to_owned(),
+                lines_per_minute_max: 60,
+            },
+            pipelines: PathBuf::from("pipelines"),
+        }
+    }
+}
+
+impl Default for KafkaSettings {
+    fn default() -> Self {
+        Self {
+            brokers: vec!["127.0.0.1:9092".to_owned()],
+            group: "sluice".to_owned(),
+            start: Start::Earliest,
+            group_protocol: GroupProtocol::Classic,
+            group_instance_id: None,
+            session_timeout: Duration::from_secs(45),
+            security: KafkaSecurity::default(),
+            properties: Vec::new(),
+            client_id: "sluice".to_owned(),
+        }
+    }
+}
+
+impl Default for IndexSettings {
+    fn default() -> Self {
+        Self {
+            nodes: vec!["http://127.0.0.1:9200".to_owned()],
+            cloud_id: None,
+            auth: IndexAuth::None,
+            ca_file: None,
+            client_certificate_file: None,
+            client_key_file: None,
+            gzip: false,
+            batch_bytes_max: 4 * MIB,
+            batch_age_max: Duration::from_millis(500),
+            requests_in_flight_max: 4,
+            request_timeout: Duration::from_secs(60),
+            connect_timeout: Duration::from_secs(5),
+            backoff_min: Duration::from_millis(100),
+            backoff_max: Duration::from_secs(10),
+            item_retry_max: Duration::from_secs(600),
+            blocked_index_wait: Duration::from_secs(300),
+            brake: BrakeSettings {
+                on: true,
+                refusals_min: 100,
+                refused_percent: 50,
+                retry_every: Duration::from_secs(30),
+            },
+            shards: 1,
+            replicas: 1,
+            retention_days: Some(30),
+            template: "api-events".to_owned(),
+        }
+    }
+}
+
+impl Default for LiveSettings {
+    fn default() -> Self {
+        Self {
+            on: true,
+            topic: "sluice-live".to_owned(),
+            partitions: 16,
+            replication: 1,
+            retention: Duration::from_secs(24 * 3600),
+            message_bytes_max: 8 * MIB,
+        }
+    }
+}
+
+impl Default for DeadLetterSettings {
+    fn default() -> Self {
+        Self {
+            topic: "sluice-dead-letters".to_owned(),
+            partitions: 3,
+            replication: 1,
+            retention: Duration::from_secs(14 * 24 * 3600),
+            message_bytes_max: 8 * MIB,
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            in_flight_bytes_max: 32 * MIB,
+            fetch_bytes_max: 16 * MIB,
+            produce_bytes_max: 16 * MIB,
+            chunk_messages_max: 256,
+            chunk_bytes_max: 512 * 1024,
+            chunk_age_max: Duration::from_millis(20),
+            prepare_threads: 0,
+            revoke_deadline: Duration::from_secs(10),
+            shutdown_deadline: Duration::from_secs(25),
+            commit_every: Duration::from_secs(1),
+        }
+    }
+}
+
+const MIB: usize = 1024 * 1024;
