@@ -213,6 +213,7 @@ pub struct LiveSettings {
     pub topic: String,
     /// What `setup` creates.
     pub partitions: u32,
+    /// 0: the broker's default.
     pub replication: u32,
     pub retention: Duration,
     /// One record's limit; `setup` creates the topic with it.
@@ -224,6 +225,7 @@ pub struct LiveSettings {
 pub struct DeadLetterSettings {
     pub topic: String,
     pub partitions: u32,
+    /// 0: the broker's default.
     pub replication: u32,
     pub retention: Duration,
     pub message_bytes_max: usize,
@@ -356,7 +358,7 @@ impl Default for LiveSettings {
             on: true,
             topic: "sluice-live".to_owned(),
             partitions: 16,
-            replication: 1,
+            replication: 0,
             retention: Duration::from_secs(24 * 3600),
             message_bytes_max: 8 * MIB,
         }
@@ -368,7 +370,7 @@ impl Default for DeadLetterSettings {
         Self {
             topic: "sluice-dead-letters".to_owned(),
             partitions: 3,
-            replication: 1,
+            replication: 0,
             retention: Duration::from_secs(14 * 24 * 3600),
             message_bytes_max: 8 * MIB,
         }

@@ -7,6 +7,8 @@ use bytes::Bytes;
 use crate::event::Hold;
 use crate::outcome::Reason;
 
+pub mod template;
+
 /// Documents for the index, ready as `_bulk` lines. The bytes are made once; a retry sends ranges
 /// of them again.
 #[derive(Debug, Clone)]
