@@ -10,6 +10,7 @@ pub mod ledger;
 pub mod schema;
 pub mod config;
 pub mod metrics;
+pub mod telemetry;
 
 // The path: bytes from Kafka, pure preparation, delivery.
 pub mod prepare;
