@@ -9,6 +9,7 @@ pub mod outcome;
 pub mod ledger;
 pub mod schema;
 pub mod config;
+pub mod health;
 pub mod metrics;
 pub mod telemetry;
 
