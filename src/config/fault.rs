@@ -34,6 +34,17 @@ impl fmt::Display for Fault {
     }
 }
 
+/// A fault found while a plan is made from the values of a pipeline, where file and line are no
+/// longer known: [`crate::config`] finds them by the key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SpecFault {
+    /// Dotted, lists counted from 0: `redact.rules[3].pattern`.
+    pub key: String,
+    pub message: String,
+    /// "did you mean", or how to mend it.
+    pub hint: Option<String>,
+}
+
 /// The name among `known` that `wrong` was probably meant to be.
 #[must_use]
 pub fn nearest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
