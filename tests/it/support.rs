@@ -1,0 +1,4 @@
+//! What several integration tests share.
+
+pub(crate) mod fake_index;
+pub(crate) mod http_wire;
