@@ -1,14 +1,33 @@
 //! One event as simd-json's tape, with the text that the tape came from beside it.
+//!
+//! The tape knows the structure and the unescaped strings; the text knows what the tape forgets:
+//! the exact digits of numbers, and strings as they were written. Nothing here allocates.
 
 use std::ops::Range;
 
-use simd_json::Node;
+use simd_json::{Node, StaticNode};
 
-/// A JSON object, parsed: a run of the tape's nodes whose first is the object.
+pub(crate) mod reader;
+pub(crate) mod numbers;
+pub(crate) mod repair;
+pub(crate) mod scan;
+
+/// How deep objects and arrays of one event may be nested; the event itself is level 1.
+pub const DEPTH_MAX: usize = 64;
+
+/// What a worker keeps of each of its buffers between two messages, at most. A larger message
+/// gives its memory back.
+pub(crate) const KEPT_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// A JSON value, parsed: a run of the tape's nodes whose first is the value itself. For an
+/// [`Event`] that is an object.
 ///
 /// `text` is the JSON before unescaping: strings still carry their escapes, numbers all their
 /// digits. `starts[i]` says where in `text` the text of `nodes[i]` begins (at the quote, digit or
-/// bracket).
+/// bracket). All places that the methods take and give are places in `nodes`.
+///
+/// A number's value is in its text alone: the tape's own value may be rounded, and stands for
+/// another where simd-json knows no such number (`1e999`).
 #[derive(Debug, Clone, Copy)]
 pub struct Parsed<'a> {
     pub nodes: &'a [Node<'a>],
@@ -24,4 +43,178 @@ pub struct Event<'a> {
     pub repaired: bool,
     /// Its own bytes in the message's payload, as they came.
     pub origin: Range<usize>,
+}
+
+impl<'a> Parsed<'a> {
+    /// The node at a place.
+    #[must_use]
+    #[inline]
+    pub fn node(&self, at: usize) -> Option<Node<'a>> {
+        self.nodes.get(at).copied()
+    }
+
+    /// Where the text of a node begins.
+    #[must_use]
+    #[inline]
+    pub fn start(&self, at: usize) -> usize {
+        self.starts.get(at).map_or(self.text.len(), |&start| start as usize)
+    }
+
+    #[must_use]
+    #[inline]
+    pub fn is_object(&self, at: usize) -> bool {
+        matches!(self.nodes.get(at), Some(Node::Object { .. }))
+    }
+
+    #[must_use]
+    #[inline]
+    pub fn is_array(&self, at: usize) -> bool {
+        matches!(self.nodes.get(at), Some(Node::Array { .. }))
+    }
+
+    #[must_use]
+    #[inline]
+    pub fn is_number(&self, at: usize) -> bool {
+        matches!(
+            self.nodes.get(at),
+            Some(Node::Static(StaticNode::I64(_) | StaticNode::U64(_) | StaticNode::F64(_)))
+        )
+    }
+
+    /// A string, unescaped.
+    #[must_use]
+    #[inline]
+    pub fn string(&self, at: usize) -> Option<&'a str> {
+        match self.nodes.get(at) {
+            Some(Node::String(text)) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// A string as it was written, with its quotes, where it holds no escape: ready to be copied
+    /// into an output.
+    ///
+    /// An escape is always longer than what it stands for. So in a string that has one, the byte
+    /// at the unescaped length is still inside; and if it is a quote, a backslash is before it.
+    #[must_use]
+    #[inline]
+    pub fn quoted(&self, at: usize) -> Option<&'a [u8]> {
+        let length = self.string(at)?.len();
+        let quoted = self.text.get(self.start(at)..)?.get(..length + 2)?;
+        match quoted {
+            [b'"', b'"'] => Some(quoted),
+            [b'"', .., last, b'"'] if *last != b'\\' => Some(quoted),
+            _ => None,
+        }
+    }
+
+    /// The text of a number, digit for digit.
+    #[must_use]
+    #[inline]
+    pub fn number(&self, at: usize) -> Option<&'a [u8]> {
+        if !self.is_number(at) {
+            return None;
+        }
+        let tail = self.text.get(self.start(at)..)?;
+        tail.get(..numbers::run_length(tail))
+    }
+
+    /// The place after a node and all that it holds: its next sibling, where there is one.
+    #[must_use]
+    #[inline]
+    pub fn next(&self, at: usize) -> usize {
+        match self.nodes.get(at) {
+            Some(&(Node::Object { count, .. } | Node::Array { count, .. })) => at + 1 + count,
+            _ => at + 1,
+        }
+    }
+
+    /// How many members an object has, or elements an array; 0 for all else.
+    #[must_use]
+    #[inline]
+    pub fn len(&self, at: usize) -> usize {
+        match self.nodes.get(at) {
+            Some(&(Node::Object { len, .. } | Node::Array { len, .. })) => len,
+            _ => 0,
+        }
+    }
+
+    /// The members of an object, each as the places of its key and its value; nothing for all
+    /// else.
+    #[inline]
+    pub fn members(&self, at: usize) -> Members<'a> {
+        let left = if self.is_object(at) { self.len(at) } else { 0 };
+        Members { parsed: *self, at: at + 1, left }
+    }
+
+    /// The places of an array's elements; nothing for all else.
+    #[inline]
+    pub fn elements(&self, at: usize) -> Elements<'a> {
+        let left = if self.is_array(at) { self.len(at) } else { 0 };
+        Elements { parsed: *self, at: at + 1, left }
+    }
+
+    /// A node and all that it holds, as a value of its own.
+    #[must_use]
+    pub fn view(&self, at: usize) -> Self {
+        let range = at..self.next(at);
+        Self {
+            nodes: self.nodes.get(range.clone()).unwrap_or_default(),
+            starts: self.starts.get(range).unwrap_or_default(),
+            text: self.text,
+        }
+    }
+}
+
+/// See [`Parsed::members`].
+#[derive(Debug, Clone)]
+pub struct Members<'a> {
+    parsed: Parsed<'a>,
+    at: usize,
+    left: usize,
+}
+
+impl Iterator for Members<'_> {
+    type Item = (usize, usize);
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        self.left = self.left.checked_sub(1)?;
+        let key = self.at;
+        self.at = self.parsed.next(key + 1);
+        Some((key, key + 1))
+    }
+}
+
+/// See [`Parsed::elements`].
+#[derive(Debug, Clone)]
+pub struct Elements<'a> {
+    parsed: Parsed<'a>,
+    at: usize,
+    left: usize,
+}
+
+impl Iterator for Elements<'_> {
+    type Item = usize;
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        self.left = self.left.checked_sub(1)?;
+        let at = self.at;
+        self.at = self.parsed.next(at);
+        Some(at)
+    }
+}
+
+/// Whether JSON takes the byte as white space.
+#[inline]
+pub(crate) const fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
+}
+
+/// The range of a text without the white space around it, in the text's own places.
+pub(crate) fn trimmed(text: &[u8]) -> Range<usize> {
+    let start = text.iter().position(|&byte| !is_blank(byte)).unwrap_or(text.len());
+    let end = text.iter().rposition(|&byte| !is_blank(byte)).map_or(start, |last| last + 1);
+    start..end
 }
