@@ -16,3 +16,6 @@ pub mod telemetry;
 // The path: bytes from Kafka, pure preparation, delivery.
 pub mod prepare;
 pub mod deliver;
+
+// The command line.
+pub mod cli;

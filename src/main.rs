@@ -1,3 +1,7 @@
-//! The binary: parses the command line, runs it, says how it ended.
+//! The binary: all of it is in the library.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    sluice::cli::main()
+}

@@ -101,6 +101,7 @@ impl Metrics {
     ///
     /// # Errors
     /// Where a name is taken on this registry.
+    #[expect(clippy::too_many_lines, reason = "one declaration a metric, and nothing else")]
     pub fn new(registry: Registry, geo_targets: &[String]) -> prometheus::Result<Self> {
         let of = Declare { registry: &registry };
         Ok(Self {
@@ -309,7 +310,7 @@ impl Declare<'_> {
             )
         };
         let all: Vec<_> = Reloaded::ALL.iter().map(ends).collect::<prometheus::Result<_>>()?;
-        all.try_into().map_err(|_| miscounted())
+        all.try_into().map_err(miscounted)
     }
 
     fn lag(&self) -> prometheus::Result<conservation::LagHistogram> {
@@ -321,11 +322,12 @@ impl Declare<'_> {
 fn collect<const N: usize>(
     counters: impl Iterator<Item = IntCounter>,
 ) -> prometheus::Result<[IntCounter; N]> {
-    counters.collect::<Vec<_>>().try_into().map_err(|_| miscounted())
+    counters.collect::<Vec<_>>().try_into().map_err(miscounted)
 }
 
-fn miscounted() -> prometheus::Error {
-    prometheus::Error::Msg("a label's values and its counters differ in number".to_owned())
+fn miscounted<T>(counters: Vec<T>) -> prometheus::Error {
+    let count = counters.len();
+    prometheus::Error::Msg(format!("a label has other values than its {count} counters"))
 }
 
 fn opts(name: &str, help: &str) -> Opts {

@@ -57,7 +57,7 @@ pub enum GroupProtocol {
 }
 
 /// SASL and TLS towards Kafka.
-#[derive(Clone, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct KafkaSecurity {
     pub tls: bool,
     pub sasl: Option<Sasl>,
@@ -126,15 +126,6 @@ impl std::fmt::Debug for Secret {
             Self::Value(_) => f.write_str("Secret([redacted])"),
             Self::File(path) => write!(f, "Secret(file {})", path.display()),
         }
-    }
-}
-
-impl std::fmt::Debug for KafkaSecurity {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("KafkaSecurity")
-            .field("tls", &self.tls)
-            .field("sasl", &self.sasl)
-            .finish_non_exhaustive()
     }
 }
 

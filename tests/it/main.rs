@@ -1,3 +1,6 @@
 //! The one integration binary.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod config;
 
 mod support;

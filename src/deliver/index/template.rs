@@ -79,7 +79,7 @@ pub fn shortcomings(server: &Value, ours: &Value) -> Vec<String> {
     if theirs < wanted {
         return vec![match theirs {
             None => "it was not made by sluice".to_owned(),
-            Some(old) => format!("its schema version {old} is older than {}", SCHEMA_VERSION),
+            Some(old) => format!("its schema version {old} is older than {SCHEMA_VERSION}"),
         }];
     }
     let mut found = Vec::new();
@@ -112,17 +112,14 @@ fn prefixes(pipelines: &[PipelineSpec]) -> Vec<&str> {
 }
 
 fn body(target: &Target<'_>, patterns: &[String], priority: u32, lifecycle: bool) -> Value {
-    let mut settings = json!({
-        "number_of_shards": target.settings.shards,
-        "number_of_replicas": target.settings.replicas,
-        "refresh_interval": "5s",
-    });
+    let mut settings = Map::new();
+    settings.insert("number_of_shards".to_owned(), json!(target.settings.shards));
+    settings.insert("number_of_replicas".to_owned(), json!(target.settings.replicas));
+    settings.insert("refresh_interval".to_owned(), json!("5s"));
     if lifecycle && target.settings.retention_days.is_some() {
-        settings["lifecycle"] = json!({
-            "name": target.settings.template,
-            // Retention counts from the day in the index's name, not from its creation.
-            "parse_origination_date": true,
-        });
+        // Retention counts from the day in the index's name, not from its creation.
+        let of = json!({ "name": target.settings.template, "parse_origination_date": true });
+        settings.insert("lifecycle".to_owned(), of);
     }
     json!({
         "index_patterns": patterns,

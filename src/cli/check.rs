@@ -1,0 +1,29 @@
+//! `sluice check`: what the configuration says, and with `--connect` whether the servers answer.
+
+use std::fmt::Write as _;
+
+use crate::config::Config;
+
+/// A sound configuration in a few lines.
+#[must_use]
+pub fn summary(config: &Config) -> String {
+    let settings = &config.settings;
+    let mut text = String::from("the configuration is sound\n");
+    let mut line = |name: &str, value: String| {
+        writeln!(text, "  {name:<10} {value}").unwrap_or_default();
+    };
+    for file in config.files() {
+        line("file", file.display().to_string());
+    }
+    line("kafka", settings.kafka.brokers.join(", "));
+    line(
+        "index",
+        settings.index.cloud_id.clone().unwrap_or_else(|| settings.index.nodes.join(", ")),
+    );
+    line("live", if settings.live.on { settings.live.topic.clone() } else { "off".to_owned() });
+    line("dead", settings.dead_letter.topic.clone());
+    for spec in &config.pipelines {
+        line("pipeline", format!("{}: {}", spec.name, spec.topics.join(", ")));
+    }
+    text
+}

@@ -1,0 +1,172 @@
+//! `pipelines/<name>/pipeline.toml` and the environment to a [`PipelineSpec`].
+
+use super::pipeline::{
+    AddressPrivacy, Addresses, AreaSource, ExportList, GeoPair, IndexNaming, LogPolicy, Period,
+    PipelineSpec, PromotedKind, Promotion, RedactAction, RedactRule, RedactSpec, RedactTarget,
+};
+use super::reader::Reader;
+
+/// Reads every key; what is wrong is kept in the reader.
+pub fn read(from: &mut Reader<'_>, name: &str) -> PipelineSpec {
+    let defaults = PipelineSpec::new(name);
+    let topics = from.texts("topics");
+    if topics.is_empty() {
+        from.fault(
+            "topics",
+            "names no topic",
+            Some("as in `topics = [\"api-events\"]`".to_owned()),
+        );
+    }
+    let expire_after_days: u32 = from.integer("index.expire_after_days");
+    PipelineSpec {
+        name: name.to_owned(),
+        topics,
+        id_from: from.optional_text("id.from"),
+        index: IndexNaming {
+            prefix: prefix(from),
+            period: match from.choice("index.period") {
+                0 => Period::Day,
+                1 => Period::Week,
+                _ => Period::Month,
+            },
+            expire_after_days: (expire_after_days > 0).then_some(expire_after_days),
+        },
+        geo: from.tables("geo", geo_pair),
+        addresses: Addresses {
+            trusted_proxies: from.optional_integer("addresses.trusted_proxies"),
+            privacy: match from.choice("addresses.privacy") {
+                0 => AddressPrivacy::Keep,
+                1 => AddressPrivacy::Truncate,
+                2 => AddressPrivacy::Hash,
+                _ => AddressPrivacy::Remove,
+            },
+        },
+        redact: redact(from, defaults.redact),
+        payload_bytes_max: from.bytes("payload.bytes_max"),
+        log_policy_max: match from.choice("log_policy.max") {
+            0 => LogPolicy::None,
+            1 => LogPolicy::Activity,
+            2 => LogPolicy::Header,
+            _ => LogPolicy::Payload,
+        },
+        promote: promotions(from, defaults.promote),
+        extra: from.texts("extra"),
+        export_index: export(from, "export.index"),
+        export_live: export(from, "export.live"),
+        area_from: from.tables("area", area),
+    }
+}
+
+/// An index name is lower case and holds none of a few characters (Elasticsearch, "Create index
+/// API", path parameters); the same holds for OpenSearch.
+fn prefix(from: &mut Reader<'_>) -> String {
+    let prefix = from.text("index.prefix");
+    let clean = |c: char| {
+        !c.is_uppercase() && !c.is_whitespace() && !c.is_control() && !r#"\/*?"<>|,#:"#.contains(c)
+    };
+    // 255 bytes for the whole name, of which `-YYYY.MM.DD` takes 11.
+    let is_name = prefix.chars().all(clean)
+        && !prefix.starts_with(['-', '_', '+', '.'])
+        && (1..=244).contains(&prefix.len());
+    if !is_name {
+        let hint = Some("lower case, without spaces and `\\/*?\"<>|,#:`".to_owned());
+        from.fault("index.prefix", format!("`{prefix}` cannot begin an index's name"), hint);
+    }
+    prefix
+}
+
+fn redact(from: &mut Reader<'_>, defaults: RedactSpec) -> RedactSpec {
+    let mut headers = defaults.headers;
+    if from.says("redact.headers") {
+        headers = from.texts("redact.headers");
+    }
+    headers.extend(from.texts("redact.extra_headers"));
+    for header in &mut headers {
+        header.make_ascii_lowercase();
+    }
+    let mut query_parameters = defaults.query_parameters;
+    if from.says("redact.query_parameters") {
+        query_parameters = from.texts("redact.query_parameters");
+    }
+    query_parameters.extend(from.texts("redact.extra_query_parameters"));
+    let hash_key = match from.secret("redact.hash_key").map(|secret| secret.read()) {
+        Some(Ok(key)) => Some(key.into_bytes()),
+        // An unreadable file is a fault already.
+        Some(Err(_)) | None => None,
+    };
+    RedactSpec { headers, query_parameters, rules: from.tables("redact.rules", rule), hash_key }
+}
+
+fn rule(from: &mut Reader<'_>) -> Option<RedactRule> {
+    let field = from.optional_text("field");
+    let header = from.optional_text("header");
+    let query_parameter = from.optional_text("query_parameter");
+    let path = from.optional_text("path");
+    let pattern = from.optional_text("pattern");
+    let action = match from.choice("action") {
+        0 => RedactAction::Mask,
+        1 => RedactAction::Remove,
+        _ => RedactAction::Hash,
+    };
+    let target = match (field, header, query_parameter, path, pattern) {
+        (Some(field), None, None, Some(path), None) => RedactTarget::BodyPath { field, path },
+        (Some(field), None, None, None, Some(pattern)) => RedactTarget::Pattern { field, pattern },
+        (Some(field), None, None, None, None) => RedactTarget::Field(field),
+        (None, Some(header), None, None, None) => RedactTarget::Header(header.to_lowercase()),
+        (None, None, Some(name), None, None) => RedactTarget::QueryParameter(name),
+        _ => {
+            let message = "names no single target";
+            let hint = "one of `field`, `field` with `path`, `field` with `pattern`, `header`, \
+                        `query_parameter`";
+            from.fault("field", message, Some(hint.to_owned()));
+            return None;
+        }
+    };
+    Some(RedactRule { target, action })
+}
+
+fn geo_pair(from: &mut Reader<'_>) -> Option<GeoPair> {
+    Some(GeoPair { from: needed(from, "from")?, into: needed(from, "into")? })
+}
+
+fn area(from: &mut Reader<'_>) -> Option<AreaSource> {
+    Some(AreaSource { field: needed(from, "field")?, prefix: needed(from, "prefix")? })
+}
+
+/// Those of the file first, so that their places are those of the file; one of them replaces the
+/// default of the same name.
+fn promotions(from: &mut Reader<'_>, defaults: Vec<Promotion>) -> Vec<Promotion> {
+    let mut all = from.tables("promote", promotion);
+    if from.bool("promote_defaults") {
+        let named: Vec<_> = all.iter().map(|promotion| promotion.to.clone()).collect();
+        all.extend(defaults.into_iter().filter(|default| !named.contains(&default.to)));
+    }
+    all
+}
+
+fn promotion(from: &mut Reader<'_>) -> Option<Promotion> {
+    let kind = match from.choice("type") {
+        0 => PromotedKind::Keyword,
+        1 => PromotedKind::Long,
+        2 => PromotedKind::Double,
+        3 => PromotedKind::Boolean,
+        4 => PromotedKind::Date,
+        _ => PromotedKind::Ip,
+    };
+    Some(Promotion { from: needed(from, "from")?, to: needed(from, "as")?, kind })
+}
+
+fn needed(from: &mut Reader<'_>, key: &str) -> Option<String> {
+    let text = from.optional_text(key);
+    if text.is_none() {
+        from.fault(key, "is missing", None);
+    }
+    text
+}
+
+fn export(from: &mut Reader<'_>, key: &str) -> ExportList {
+    let (exclude, include): (Vec<_>, Vec<_>) =
+        from.texts(key).into_iter().partition(|name| name.starts_with('-'));
+    let exclude = exclude.iter().map(|name| name.trim_start_matches('-').to_owned()).collect();
+    ExportList { include, exclude }
+}

@@ -1,0 +1,282 @@
+//! `sluice.toml` and the environment to [`Settings`].
+
+use std::net::SocketAddr;
+
+use url::Url;
+
+use super::reader::Reader;
+use super::settings::{
+    BrakeSettings, DeadLetterSettings, GeoSettings, GroupProtocol, HttpSettings, IndexAuth,
+    IndexSettings, KafkaSecurity, KafkaSettings, Limits, LiveSettings, LogFormat, LogSettings,
+    Sasl, SaslMechanism, Settings, Start,
+};
+
+/// librdkafka properties that delivery rests on, or that have a key of their own.
+const OWNED_PROPERTIES: [&str; 16] = [
+    "auto.offset.reset",
+    "bootstrap.servers",
+    "client.id",
+    "enable.auto.commit",
+    "enable.auto.offset.store",
+    "enable.idempotence",
+    "enable.partition.eof",
+    "group.id",
+    "group.instance.id",
+    "group.protocol",
+    "metadata.broker.list",
+    "partition.assignment.strategy",
+    "request.required.acks",
+    "acks",
+    "security.protocol",
+    "session.timeout.ms",
+];
+
+/// Reads every key; what is wrong is kept in the reader.
+pub fn read(from: &mut Reader<'_>) -> Settings {
+    let settings = Settings {
+        kafka: kafka(from),
+        index: index(from),
+        live: LiveSettings {
+            on: from.bool("live.on"),
+            topic: from.text("live.topic"),
+            partitions: from.integer("live.partitions"),
+            replication: from.integer("live.replication"),
+            retention: from.duration("live.retention"),
+            message_bytes_max: from.bytes("live.message_bytes_max"),
+        },
+        dead_letter: DeadLetterSettings {
+            topic: from.text("dead_letter.topic"),
+            partitions: from.integer("dead_letter.partitions"),
+            replication: from.integer("dead_letter.replication"),
+            retention: from.duration("dead_letter.retention"),
+            message_bytes_max: from.bytes("dead_letter.message_bytes_max"),
+        },
+        geo: GeoSettings {
+            databases: from.paths("geo.databases"),
+            check_every: from.duration("geo.check_every"),
+        },
+        http: HttpSettings { listen: listen(from) },
+        limits: limits(from),
+        log: log(from),
+        pipelines: from.path("pipelines").unwrap_or_default(),
+    };
+    cross_check(from, &settings);
+    settings
+}
+
+fn kafka(from: &mut Reader<'_>) -> KafkaSettings {
+    let brokers = from.texts("kafka.brokers");
+    if brokers.is_empty() {
+        from.fault("kafka.brokers", "names no broker", None);
+    }
+    for (place, broker) in brokers.iter().enumerate() {
+        if broker.rsplit_once(':').is_none_or(|(_, port)| port.parse::<u16>().is_err()) {
+            let hint = Some("as in `host:9092`".to_owned());
+            from.fault(&format!("kafka.brokers[{place}]"), format!("`{broker}` has no port"), hint);
+        }
+    }
+    let properties = from.map("kafka.properties");
+    for (name, _) in &properties {
+        if OWNED_PROPERTIES.contains(&name.as_str()) {
+            let message = format!("`{name}` is Sluice's own: delivery rests on it");
+            from.fault("kafka.properties", message, None);
+        }
+    }
+    KafkaSettings {
+        brokers,
+        group: from.text("kafka.group"),
+        start: if from.choice("kafka.start") == 0 { Start::Earliest } else { Start::Latest },
+        group_protocol: match from.choice("kafka.group_protocol") {
+            0 => GroupProtocol::Classic,
+            _ => GroupProtocol::Consumer,
+        },
+        group_instance_id: from.optional_text("kafka.group_instance_id"),
+        session_timeout: from.duration("kafka.session_timeout"),
+        security: kafka_security(from),
+        properties,
+        client_id: from.text("kafka.client_id"),
+    }
+}
+
+fn kafka_security(from: &mut Reader<'_>) -> KafkaSecurity {
+    let mechanism = match from.choice("kafka.sasl.mechanism") {
+        1 => Some(SaslMechanism::Plain),
+        2 => Some(SaslMechanism::ScramSha256),
+        3 => Some(SaslMechanism::ScramSha512),
+        _ => None,
+    };
+    let username = from.optional_text("kafka.sasl.username");
+    let password = from.secret("kafka.sasl.password");
+    let sasl = match (mechanism, username, password) {
+        (Some(mechanism), Some(username), Some(password)) => {
+            Some(Sasl { mechanism, username, password })
+        }
+        (Some(_), None, _) => {
+            from.fault("kafka.sasl.username", "is needed by `kafka.sasl.mechanism`", None);
+            None
+        }
+        (Some(_), _, None) => {
+            from.fault("kafka.sasl.password", "is needed by `kafka.sasl.mechanism`", None);
+            None
+        }
+        (None, None, None) => None,
+        (None, ..) => {
+            let hint = Some("set it to PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512".to_owned());
+            from.fault("kafka.sasl.mechanism", "is `none`, but a user or password is given", hint);
+            None
+        }
+    };
+    let security = KafkaSecurity {
+        tls: from.bool("kafka.tls"),
+        sasl,
+        ca_file: from.existing_file("kafka.ca_file"),
+        certificate_file: from.existing_file("kafka.certificate_file"),
+        key_file: from.existing_file("kafka.key_file"),
+        key_password: from.secret("kafka.key_password"),
+        skip_hostname_check: from.bool("kafka.skip_hostname_check"),
+    };
+    if security.certificate_file.is_some() != security.key_file.is_some() {
+        let message = "certificate and key belong together: only one is given";
+        from.fault("kafka.certificate_file", message, None);
+    }
+    for key in ["kafka.ca_file", "kafka.certificate_file"] {
+        if !security.tls && from.says(key) {
+            let hint = Some("set `kafka.tls = true`".to_owned());
+            from.fault(key, "has no effect without TLS", hint);
+        }
+    }
+    security
+}
+
+fn index(from: &mut Reader<'_>) -> IndexSettings {
+    let cloud_id = from.optional_text("index.cloud_id");
+    let nodes = from.texts("index.nodes");
+    if cloud_id.is_some() && from.says("index.nodes") {
+        from.fault("index.cloud_id", "`index.nodes` is given as well: only one of the two", None);
+    }
+    if cloud_id.is_none() && nodes.is_empty() {
+        from.fault("index.nodes", "names no node", None);
+    }
+    for (place, node) in nodes.iter().enumerate() {
+        let is_http = Url::parse(node)
+            .is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+        if !is_http {
+            let hint = Some("as in `http://host:9200`".to_owned());
+            from.fault(&format!("index.nodes[{place}]"), format!("`{node}` is no URL"), hint);
+        }
+    }
+    let (certificate, key) = (
+        from.existing_file("index.client_certificate_file"),
+        from.existing_file("index.client_key_file"),
+    );
+    if certificate.is_some() != key.is_some() {
+        let message = "certificate and key belong together: only one is given";
+        from.fault("index.client_certificate_file", message, None);
+    }
+    let retention_days: u32 = from.integer("index.retention_days");
+    IndexSettings {
+        nodes,
+        cloud_id,
+        auth: index_auth(from),
+        ca_file: from.existing_file("index.ca_file"),
+        client_certificate_file: certificate,
+        client_key_file: key,
+        gzip: from.bool("index.gzip"),
+        batch_bytes_max: from.bytes("index.batch_bytes_max"),
+        batch_age_max: from.duration("index.batch_age_max"),
+        requests_in_flight_max: from.integer("index.requests_in_flight_max"),
+        request_timeout: from.duration("index.request_timeout"),
+        connect_timeout: from.duration("index.connect_timeout"),
+        backoff_min: from.duration("index.backoff_min"),
+        backoff_max: from.duration("index.backoff_max"),
+        item_retry_max: from.duration("index.item_retry_max"),
+        blocked_index_wait: from.duration("index.blocked_index_wait"),
+        brake: BrakeSettings {
+            on: from.bool("index.brake.on"),
+            refusals_min: from.integer("index.brake.refusals_min"),
+            refused_percent: from.integer("index.brake.refused_percent"),
+            retry_every: from.duration("index.brake.retry_every"),
+        },
+        shards: from.integer("index.shards"),
+        replicas: from.integer("index.replicas"),
+        retention_days: (retention_days > 0).then_some(retention_days),
+        template: from.text("index.template"),
+    }
+}
+
+fn index_auth(from: &mut Reader<'_>) -> IndexAuth {
+    let username = from.optional_text("index.username");
+    let password = from.secret("index.password");
+    let api_key = from.secret("index.api_key");
+    let bearer = from.secret("index.bearer");
+    let given = usize::from(username.is_some() || password.is_some())
+        + usize::from(api_key.is_some())
+        + usize::from(bearer.is_some());
+    if given > 1 {
+        let message = "user with password, `index.api_key` and `index.bearer` exclude each other";
+        from.fault("index.username", message, None);
+    }
+    match (username, password, api_key, bearer) {
+        (_, _, Some(api_key), _) => IndexAuth::ApiKey(api_key),
+        (_, _, _, Some(bearer)) => IndexAuth::Bearer(bearer),
+        (Some(username), Some(password), ..) => IndexAuth::Basic { username, password },
+        (Some(_), None, ..) => {
+            from.fault("index.password", "is needed by `index.username`", None);
+            IndexAuth::None
+        }
+        (None, Some(_), ..) => {
+            from.fault("index.username", "is needed by `index.password`", None);
+            IndexAuth::None
+        }
+        (None, None, None, None) => IndexAuth::None,
+    }
+}
+
+fn limits(from: &mut Reader<'_>) -> Limits {
+    Limits {
+        in_flight_bytes_max: from.bytes("limits.in_flight_bytes_max"),
+        fetch_bytes_max: from.bytes("limits.fetch_bytes_max"),
+        produce_bytes_max: from.bytes("limits.produce_bytes_max"),
+        chunk_messages_max: from.integer("limits.chunk_messages_max"),
+        chunk_bytes_max: from.bytes("limits.chunk_bytes_max"),
+        chunk_age_max: from.duration("limits.chunk_age_max"),
+        prepare_threads: from.integer("limits.prepare_threads"),
+        revoke_deadline: from.duration("limits.revoke_deadline"),
+        shutdown_deadline: from.duration("limits.shutdown_deadline"),
+        commit_every: from.duration("limits.commit_every"),
+    }
+}
+
+fn log(from: &mut Reader<'_>) -> LogSettings {
+    let level = from.text("log.level");
+    if tracing_subscriber::EnvFilter::try_new(&level).is_err() {
+        from.fault("log.level", format!("`{level}` is no filter as in `info,sluice=debug`"), None);
+    }
+    LogSettings {
+        format: if from.choice("log.format") == 0 { LogFormat::Text } else { LogFormat::Json },
+        level,
+        lines_per_minute_max: from.integer("log.lines_per_minute_max"),
+    }
+}
+
+fn listen(from: &mut Reader<'_>) -> SocketAddr {
+    let text = from.text("http.listen");
+    text.parse().unwrap_or_else(|_| {
+        let hint = Some("as in `127.0.0.1:9600`".to_owned());
+        from.fault("http.listen", format!("`{text}` is no address with a port"), hint);
+        SocketAddr::from(([127, 0, 0, 1], 0))
+    })
+}
+
+fn cross_check(from: &mut Reader<'_>, settings: &Settings) {
+    if settings.live.topic == settings.dead_letter.topic {
+        from.fault("live.topic", "is the dead-letter topic as well", None);
+    }
+    if settings.index.batch_bytes_max > settings.limits.in_flight_bytes_max {
+        let message = "is above `limits.in_flight_bytes_max`: no batch could ever fill";
+        from.fault("index.batch_bytes_max", message, None);
+    }
+    if settings.index.backoff_min > settings.index.backoff_max {
+        from.fault("index.backoff_min", "is above `index.backoff_max`", None);
+    }
+}

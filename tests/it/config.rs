@@ -1,0 +1,216 @@
+//! The configuration: every fault at once, each where it stands; every key documented and read.
+
+use std::fs;
+use std::path::Path;
+
+use sluice::config::environment::Environment;
+use sluice::config::keys::{Key, Kind, PIPELINE, SETTINGS};
+use sluice::config::settings::Settings;
+use sluice::config::{self, Config, PipelineFault, reference};
+use tempfile::TempDir;
+
+fn folder(files: &[(&str, &str)]) -> TempDir {
+    let folder = TempDir::new().unwrap();
+    for (name, text) in files {
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    folder
+}
+
+fn load(folder: &Path, variables: &[(&str, &str)]) -> Result<Config, Vec<String>> {
+    let pairs = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    let environment = Environment::new(pairs);
+    let file = folder.join("sluice.toml");
+    let none = |_: &_| Vec::<PipelineFault>::new();
+    config::load(Some(&file), &environment, &none).map_err(|faults| {
+        let prefix = format!("{}/", folder.display());
+        faults.iter().map(|fault| fault.to_string().replace(&prefix, "")).collect()
+    })
+}
+
+const PIPELINE_FILE: (&str, &str) = ("pipelines/a/pipeline.toml", "topics = [\"t\"]\n");
+
+/// `text` stands in sluice.toml; the faults come as they are shown, one a line.
+fn check(text: &str, variables: &[(&str, &str)], expected: &[&str]) {
+    let folder = folder(&[("sluice.toml", text), PIPELINE_FILE]);
+    let faults = load(folder.path(), variables).err().unwrap_or_default();
+    assert_eq!(faults, expected, "{text}");
+}
+
+#[test]
+fn an_empty_file_is_every_default() {
+    let folder = folder(&[("sluice.toml", ""), PIPELINE_FILE]);
+    let mut config = load(folder.path(), &[]).unwrap();
+    config.settings.pipelines = "pipelines".into();
+    assert_eq!(format!("{:#?}", config.settings), format!("{:#?}", Settings::default()));
+}
+
+#[test]
+fn faults_name_the_place_the_key_and_what_was_meant() {
+    check(
+        "[kafka]\nbrokrs = [\"a:1\"]\n",
+        &[],
+        &["sluice.toml:2: kafka.brokrs: unknown key (did you mean `kafka.brokers`?)"],
+    );
+    check(
+        "[kafak]\ngroup = \"x\"\n",
+        &[],
+        &["sluice.toml:1: kafak: unknown key (did you mean `kafka`?)"],
+    );
+    check(
+        "[kafka]\nbrokers = [\"a:1\", \"b\"]\n",
+        &[],
+        &["sluice.toml:2: kafka.brokers[1]: `b` has no port (as in `host:9092`)"],
+    );
+    check(
+        "[index]\nrequest_timeout = 5\ngzip = \"yes\"\nshards = 0\n",
+        &[],
+        &[
+            "sluice.toml:3: index.gzip: is a string, not `true` or `false`",
+            "sluice.toml:2: index.request_timeout: is no duration as in `500ms`, `10s`, `5m`, \
+             `24h`, `30d`",
+            "sluice.toml:4: index.shards: 0 is not within 1 and 1000000",
+        ],
+    );
+    check(
+        "[log]\nformat = \"jsn\"\n",
+        &[],
+        &["sluice.toml:2: log.format: `jsn` is none of: text, json (did you mean `json`?)"],
+    );
+    check("kafka = 3\n", &[], &["sluice.toml:1: kafka: is a table of keys, not an integer"]);
+    check(
+        "[kafka.properties]\nenable.auto.commit = true\n",
+        &[],
+        &["sluice.toml:1: kafka.properties: `enable.auto.commit` is Sluice's own: delivery rests \
+           on it"],
+    );
+}
+
+#[test]
+fn faults_of_the_environment() {
+    check(
+        "",
+        &[("SLUICE_KAFKA_BROKER", "a:1"), ("SLUICE_TEST_KAFKA", "x")],
+        &["SLUICE_KAFKA_BROKER: unknown environment variable (did you mean \
+           `SLUICE_KAFKA_BROKERS`?)"],
+    );
+    check(
+        "",
+        &[("SLUICE_INDEX_GZIP", "perhaps")],
+        &["SLUICE_INDEX_GZIP: is a string, not `true` or `false`"],
+    );
+}
+
+#[test]
+fn what_excludes_or_needs_something_else() {
+    check(
+        "[kafka.sasl]\nmechanism = \"PLAIN\"\nusername = \"u\"\n",
+        &[],
+        &["kafka.sasl.password: is needed by `kafka.sasl.mechanism`"]
+            .map(|text| Box::leak(format!("sluice.toml: {text}").into_boxed_str()) as &str),
+    );
+    check(
+        "[index]\npassword = \"secret-value\"\npassword_file = \"nowhere\"\n",
+        &[],
+        &["sluice.toml:3: index.password_file: `index.password` is given as well: only one of \
+             the two"],
+    );
+    check(
+        "[live]\ntopic = \"x\"\n[dead_letter]\ntopic = \"x\"\n",
+        &[],
+        &["sluice.toml:2: live.topic: is the dead-letter topic as well"],
+    );
+}
+
+#[test]
+fn all_files_are_read_in_spite_of_faults() {
+    let folder = folder(&[
+        ("sluice.toml", "[kafka\nbrokers = 3\n"),
+        ("pipelines/a/pipeline.toml", "topics = [\n  \"t\",\n]\n[exprt]\nindex = []\n"),
+        ("pipelines/b/pipeline.toml", "topics = [\"t\", \"sluice-live\"]\n"),
+        ("pipelines/c/readme.md", "no pipeline here"),
+    ]);
+    let faults = load(folder.path(), &[]).unwrap_err();
+    let all = faults.join("\n");
+    for part in [
+        "sluice.toml:1: syntax:",
+        "pipelines/a/pipeline.toml:4: exprt: unknown key (did you mean `export`?)",
+        "pipelines/b/pipeline.toml:1: topics: `t` belongs to the pipeline `a` already",
+        "pipelines/b/pipeline.toml:1: topics: `sluice-live` is a topic that Sluice itself writes",
+        "pipelines/c/pipeline.toml: pipeline: cannot be read:",
+    ] {
+        assert!(all.contains(part), "{part} is missing in\n{all}");
+    }
+}
+
+/// A text that a variable may hold for a key of this kind, other than its default.
+fn another(key: &Key) -> Option<String> {
+    let text = match key.kind {
+        Kind::Text if key.path == "http.listen" => "127.0.0.1:1",
+        Kind::Text if key.path == "log.level" => "warn",
+        Kind::Text => "other",
+        Kind::Texts if key.path == "index.nodes" => "http://other:1",
+        Kind::Texts => "other:1",
+        Kind::Bool => return Some((key.default != "true").to_string()),
+        Kind::Integer { .. } => "7",
+        Kind::Bytes { .. } => "5 MiB",
+        Kind::Duration => "7s",
+        Kind::Choice(names) => names.last()?,
+        Kind::Paths => "other.mmdb",
+        Kind::Map => "a.b=c",
+        // These need a file that exists, or are no scalar.
+        Kind::Path | Kind::Secret | Kind::Tables(_) => return None,
+    };
+    Some(text.to_owned())
+}
+
+#[test]
+fn the_environment_sets_every_key() {
+    // These are told apart by what they need, and have tests of their own.
+    let apart = ["kafka.sasl.mechanism", "kafka.sasl.username", "index.cloud_id", "index.username"];
+    for key in SETTINGS.iter().filter(|key| !apart.contains(&key.path)) {
+        let Some(value) = another(key) else { continue };
+        let name = environment_name(key);
+        let folder = folder(&[("sluice.toml", ""), PIPELINE_FILE]);
+        let config = load(folder.path(), &[(&name, &value)]).unwrap_or_else(|faults| {
+            panic!("{name}={value}: {faults:?}");
+        });
+        let mut settings = config.settings;
+        settings.pipelines = "pipelines".into();
+        assert_ne!(
+            format!("{settings:?}"),
+            format!("{:?}", Settings::default()),
+            "{name} changes nothing"
+        );
+    }
+}
+
+fn environment_name(key: &Key) -> String {
+    format!("SLUICE_{}", key.path.replace('.', "_").to_uppercase())
+}
+
+#[test]
+fn a_secret_is_never_shown() {
+    let folder = folder(&[
+        ("sluice.toml", "[index]\nusername = \"u\"\npassword = \"secret-value\"\n"),
+        PIPELINE_FILE,
+    ]);
+    let config = load(folder.path(), &[]).unwrap();
+    assert!(!format!("{config:?}").contains("secret-value"));
+}
+
+#[test]
+fn the_reference_is_current_and_has_every_key() {
+    let page = reference::page();
+    for key in SETTINGS.iter().chain(PIPELINE) {
+        assert!(page.contains(&format!("**`{}`**", key.path)), "{}", key.path);
+    }
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/configuration.md");
+    let written = fs::read_to_string(file).unwrap_or_default();
+    assert!(
+        written == page,
+        "docs/configuration.md is stale: sluice reference > docs/configuration.md"
+    );
+}
