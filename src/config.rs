@@ -20,7 +20,7 @@ pub mod sluice_toml;
 pub mod pipeline_toml;
 
 use environment::Environment;
-use fault::Fault;
+use fault::{Fault, SpecFault};
 use pipeline::PipelineSpec;
 use reader::Reader;
 use settings::Settings;
@@ -46,16 +46,7 @@ impl Config {
 }
 
 /// Finds faults of a pipeline that only preparation can find, as keys within its file.
-pub type CheckPipeline<'a> = &'a dyn Fn(&PipelineSpec) -> Vec<PipelineFault>;
-
-/// A fault of a pipeline's plan.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PipelineFault {
-    /// As in `export.index[2]` or `redact.rules[0].pattern`.
-    pub key: String,
-    pub message: String,
-    pub hint: Option<String>,
-}
+pub type CheckPipeline<'a> = &'a dyn Fn(&PipelineSpec) -> Vec<SpecFault>;
 
 /// Reads everything. `named` is the file of `--config`; without it `SLUICE_CONFIG`, then
 /// `sluice.toml` here, then the defaults.

@@ -4,9 +4,10 @@ use std::fs;
 use std::path::Path;
 
 use sluice::config::environment::Environment;
+use sluice::config::fault::SpecFault;
 use sluice::config::keys::{Key, Kind, PIPELINE, SETTINGS};
 use sluice::config::settings::Settings;
-use sluice::config::{self, Config, PipelineFault, reference};
+use sluice::config::{self, Config, reference};
 use tempfile::TempDir;
 
 fn folder(files: &[(&str, &str)]) -> TempDir {
@@ -23,7 +24,7 @@ fn load(folder: &Path, variables: &[(&str, &str)]) -> Result<Config, Vec<String>
     let pairs = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     let environment = Environment::new(pairs);
     let file = folder.join("sluice.toml");
-    let none = |_: &_| Vec::<PipelineFault>::new();
+    let none = |_: &_| Vec::<SpecFault>::new();
     config::load(Some(&file), &environment, &none).map_err(|faults| {
         let prefix = format!("{}/", folder.display());
         faults.iter().map(|fault| fault.to_string().replace(&prefix, "")).collect()
