@@ -2,6 +2,7 @@
 # shellcheck shell=bash
 
 ALL_SERVERS=(kafka elasticsearch elasticsearch9 opensearch elasticsearch-secured prometheus)
+# shellcheck disable=SC2034  # read in servers.sh
 INDEX_SERVERS=(elasticsearch elasticsearch9 opensearch)
 
 say() { printf '%s\n' "$*" >&2; }
@@ -76,6 +77,8 @@ take_lock() {
   flock -w 600 9 || die "another ./dev of this checkout is still at work"
 }
 
+drop_lock() { exec 9>&-; }
+
 # --- ports ---------------------------------------------------------------
 
 port_answers() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
@@ -122,7 +125,7 @@ marker_of() {
 
 pid_of() {
   local found
-  found=$(marker_of "$1" | grep -lzxF -f - /proc/[0-9]*/cmdline 2>/dev/null | head -n 1) || true
+  found=$(marker_of "$1" | grep -lzxF -f /dev/stdin /proc/[0-9]*/cmdline 2>/dev/null | head -n 1) || true
   found=${found#/proc/}
   echo "${found%/cmdline}"
 }

@@ -79,8 +79,8 @@ fetch_prometheus() {
     ln -s "$(command -v promtool)" "$into/promtool"
     return
   fi
-  command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null ||
-    die "prometheus is not installed and there is no apt-get to fetch it: put prometheus and promtool on the PATH"
+  need apt-get "put prometheus and promtool on the PATH"
+  need dpkg-deb "put prometheus and promtool on the PATH"
   say "prometheus: fetching the system's package"
   if ! download_package "$into" && [ "$(id -u)" -eq 0 ]; then
     apt-get -qq update >"$STATE/apt.log" 2>&1 || true

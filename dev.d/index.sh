@@ -48,21 +48,24 @@ xpack.security.http.ssl.client_authentication: optional
 YML
 }
 
-# Two users with one password: one may do everything, one may only read.
+# Two users with one password: one may do everything, one may read, and write
+# only to indices called allowed-*.
 secure_files() {
   local config=$1 hash
   make_secrets
   mkdir -p "$config/certs"
   cp "$STATE/secrets/tls/"{ca.pem,server.pem,server.key} "$config/certs/"
   hash=$(password_hash "$(test_password)") || die "openssl could not hash the password (it must be OpenSSL 3)"
-  printf '%s:%s\n' "$TEST_USER" "$hash" "$READONLY_USER" "$hash" >"$config/users"
-  printf '%s:%s\n' superuser "$TEST_USER" readonly "$READONLY_USER" >"$config/users_roles"
+  printf '%s:%s\n' "$TEST_USER" "$hash" "$LIMITED_USER" "$hash" >"$config/users"
+  printf '%s:%s\n' superuser "$TEST_USER" limited "$LIMITED_USER" >"$config/users_roles"
   cat >"$config/roles.yml" <<'YML'
-readonly:
+limited:
   cluster: [monitor]
   indices:
     - names: ["*"]
       privileges: [read, view_index_metadata]
+    - names: ["allowed-*"]
+      privileges: [all]
 YML
 }
 
@@ -78,7 +81,7 @@ start_index() {
   # its own log is appended to: what an earlier start said must not be taken for this one's
   if [ -f "$home/logs/$server.log" ]; then mv "$home/logs/$server.log" "$home/logs/$server.log.1"; fi
   (
-    cd "$home"
+    cd "$home" || exit 1
     umask 027
     as_server_user setsid env -i PATH="$PATH" HOME="$home" LANG="${LANG:-C.UTF-8}" \
       "${prefix}_JAVA_HOME=$java" "${prefix}_PATH_CONF=$home/config" "${prefix}_TMPDIR=$home/tmp" \
@@ -90,15 +93,17 @@ start_index() {
 
 await_index() { wait_ready "$1" 180 "its cluster to be healthy on port $(port_of "$1" http)" index_is_ready "$1"; }
 
-index_is_ready() { is_running "$1" && [ "$(index_get "$1" /_cluster/health)" = 200 ]; }
+index_is_ready() { is_running "$1" && [ "$(index_get "$1" "/_cluster/health?wait_for_status=yellow&timeout=5s")" = 200 ]; }
 
 # index_get SERVER PATH: the status of the answer.
 index_get() {
-  local options=()
+  local options=() login=""
   if is_secured "$1"; then
-    options=(--cacert "$STATE/secrets/tls/ca.pem" --config <(echo "user = \"$TEST_USER:$(test_password)\""))
+    options=(--cacert "$STATE/secrets/tls/ca.pem")
+    login="user = \"$TEST_USER:$(test_password)\""
   fi
-  curl -s -o /dev/null -w '%{http_code}' --noproxy '*' --max-time 10 "${options[@]}" "$(address_of_index "$1")$2?wait_for_status=yellow&timeout=5s" || true
+  curl -s -o /dev/null -w '%{http_code}' --noproxy '*' --max-time 10 "${options[@]}" -K - \
+    "$(address_of_index "$1")$2" <<<"$login" || true
 }
 
 address_of_index() {

@@ -1,3 +1,91 @@
-# ./dev run comes with the commands that it shows.
+# ./dev run: everything a newcomer needs to see Sluice at work.
 # shellcheck shell=bash
-run() { die "'run' is not there yet"; }
+
+run() {
+  local seconds=0
+  while [ $# -gt 0 ]; do
+    case $1 in
+      --seconds) seconds=${2:?"--seconds wants a number"} && shift 2 ;;
+      *) die "run knows no '$1'; './dev help' shows what it takes" ;;
+    esac
+  done
+  need cargo "install Rust with rustup (https://rustup.rs); the toolchain's version is pinned here"
+  up kafka elasticsearch
+  eval "$(print_env kafka elasticsearch)"
+  say "building sluice"
+  cd "$ROOT" || exit 1
+  cargo build
+  run_demo "$seconds"
+}
+
+# The one place that knows sluice's own commands.
+run_demo() {
+  local seconds=$1 sluice=$ROOT/target/debug/sluice
+  "$sluice" setup
+  trap 'stop_demo; exit 130' INT TERM
+  trap stop_demo EXIT
+  "$sluice" run &
+  SLUICE_PID=$!
+  "$sluice" traffic --rate 50 &
+  TRAFFIC_PID=$!
+
+  await_events
+  show_around
+  if [ "$seconds" -gt 0 ]; then
+    wait_while_running "$seconds"
+  else
+    say "Ctrl-C stops sluice and the traffic."
+    wait "$SLUICE_PID"
+  fi
+}
+
+# The traffic first, so that sluice drains what was sent.
+stop_demo() {
+  trap - INT TERM EXIT
+  local pid
+  for pid in "${TRAFFIC_PID:-}" "${SLUICE_PID:-}"; do
+    if [ -z "$pid" ]; then continue; fi
+    kill -TERM "$pid" 2>/dev/null || true
+    wait "$pid" || true
+  done
+  say "sluice and the traffic have stopped. The servers are still up: './dev down' stops them."
+}
+
+event_count() {
+  curl -s --noproxy '*' --max-time 5 "$SLUICE_INDEX_NODES/api-events-*/_count" | sed -n 's/^{"count":\([0-9]*\).*/\1/p'
+}
+
+await_events() {
+  local deadline=$((SECONDS + 60)) count
+  until count=$(event_count) && [ "${count:-0}" -gt 0 ]; do
+    kill -0 "$SLUICE_PID" 2>/dev/null || die "sluice ended before an event was in the index; what it said is above"
+    kill -0 "$TRAFFIC_PID" 2>/dev/null || die "the traffic ended before an event was in the index; what it said is above"
+    [ $SECONDS -lt $deadline ] || die "no event in the index after 60 s"
+    sleep 0.5
+  done
+}
+
+wait_while_running() {
+  local deadline=$((SECONDS + $1))
+  while [ $SECONDS -lt $deadline ]; do
+    kill -0 "$SLUICE_PID" 2>/dev/null || die "sluice ended by itself; what it said is above"
+    sleep 0.5
+  done
+  say "$(event_count) events are in the index."
+}
+
+show_around() {
+  cat >&2 <<TEXT
+
+$(event_count) events are in the index, and more are coming. Look at them:
+
+  how many          curl '$SLUICE_INDEX_NODES/api-events-*/_count?pretty'
+  one, enriched     curl '$SLUICE_INDEX_NODES/api-events-*/_search?size=1&pretty'
+  where they are    curl '$SLUICE_INDEX_NODES/api-events-*/_search?size=0&pretty' -H 'content-type: application/json' \\
+                      -d '{"aggs":{"grid":{"geohash_grid":{"field":"client_geoip.location","precision":3}}}}'
+  what became of
+  every event       curl http://127.0.0.1:9600/metrics
+  is it well?       curl http://127.0.0.1:9600/readyz
+
+TEXT
+}

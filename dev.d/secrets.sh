@@ -1,9 +1,9 @@
 # What the secured listeners need: a password, a certificate authority and its
 # certificates. Made once, for this checkout, for loopback only.
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034
 
 TEST_USER=sluice
-READONLY_USER=sluice-readonly
+LIMITED_USER=sluice-limited
 
 test_password() { cat "$STATE/secrets/password"; }
 

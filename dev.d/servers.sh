@@ -26,6 +26,7 @@ up() {
     "await_$kind" "$server"
     say "$server $(started_version "$server"): ready on $("address_of_$kind" "$server") (pid $(pid_of "$server"))"
   done
+  drop_lock
 }
 
 started_version() { cat "$(home_of "$1")/version" 2>/dev/null || echo "-"; }
@@ -36,6 +37,7 @@ fetch() {
   for server; do kind_of "$server" >/dev/null; done
   take_lock
   for server; do fetch_server "$server"; done
+  drop_lock
 }
 
 down() {
@@ -44,11 +46,12 @@ down() {
   take_lock
   if [ $# -gt 0 ]; then
     for server; do stop_server "$server"; done
-    return
+  else
+    for server in "${ALL_SERVERS[@]}"; do
+      if is_running "$server"; then stop_server "$server"; fi
+    done
   fi
-  for server in "${ALL_SERVERS[@]}"; do
-    if is_running "$server"; then stop_server "$server"; fi
-  done
+  drop_lock
 }
 
 wipe() {
@@ -96,7 +99,7 @@ print_env() {
         ;;
       elasticsearch-secured)
         export_line SLUICE_TEST_ELASTICSEARCH_SECURED "$(address_of_index "$server")"
-        export_line SLUICE_TEST_READONLY_USER "$READONLY_USER"
+        export_line SLUICE_TEST_LIMITED_USER "$LIMITED_USER"
         ;;
       *) export_line "SLUICE_TEST_${server^^}" "$(address_of_index "$server")" ;;
     esac
