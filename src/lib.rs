@@ -12,6 +12,7 @@ pub mod config;
 pub mod health;
 pub mod metrics;
 pub mod telemetry;
+pub mod http;
 
 // The path: bytes from Kafka, pure preparation, delivery.
 pub mod prepare;

@@ -310,7 +310,7 @@ impl Declare<'_> {
             )
         };
         let all: Vec<_> = Reloaded::ALL.iter().map(ends).collect::<prometheus::Result<_>>()?;
-        all.try_into().map_err(miscounted)
+        all.try_into().map_err(|counters: Vec<_>| miscounted(counters.len()))
     }
 
     fn lag(&self) -> prometheus::Result<conservation::LagHistogram> {
@@ -322,12 +322,11 @@ impl Declare<'_> {
 fn collect<const N: usize>(
     counters: impl Iterator<Item = IntCounter>,
 ) -> prometheus::Result<[IntCounter; N]> {
-    counters.collect::<Vec<_>>().try_into().map_err(miscounted)
+    counters.collect::<Vec<_>>().try_into().map_err(|counters: Vec<_>| miscounted(counters.len()))
 }
 
-fn miscounted<T>(counters: Vec<T>) -> prometheus::Error {
-    let count = counters.len();
-    prometheus::Error::Msg(format!("a label has other values than its {count} counters"))
+fn miscounted(counters: usize) -> prometheus::Error {
+    prometheus::Error::Msg(format!("a label has other values than its {counters} counters"))
 }
 
 fn opts(name: &str, help: &str) -> Opts {
