@@ -6,7 +6,9 @@
 //! encode.
 
 use std::ops::Range;
+use std::sync::Arc;
 
+use crate::clock::Millis;
 use crate::event::Chunk;
 use crate::outcome::{Reason, Skip, labels};
 
@@ -16,6 +18,40 @@ pub mod enrich;
 pub mod geo;
 pub mod redact;
 pub mod json;
+pub mod plan;
+
+use self::plan::Plan;
+
+/// What preparation is handed with every chunk of a pipeline; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Context {
+    pub plan: Arc<Plan>,
+    /// When the chunk is prepared: the `@timestamp` of its events.
+    pub now: Millis,
+    /// Kafka's id of the cluster that the chunk comes from; part of every `_id`.
+    pub cluster_id: Arc<str>,
+}
+
+/// The memory of one worker, used again for every chunk.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    parser: frame::Parser,
+}
+
+/// Prepares every event of a chunk.
+pub fn chunk(chunk: Chunk, context: &Context, scratch: &mut Scratch) -> Prepared {
+    let _ = (context, &mut scratch.parser);
+    Prepared {
+        chunk,
+        body: Vec::new(),
+        live: None,
+        documents: Vec::new(),
+        rejects: Vec::new(),
+        skipped: [0; Skip::COUNT],
+        areas: Vec::new(),
+        facts: Facts::default(),
+    }
+}
 
 /// One document, as ranges: nothing is encoded a second time, not even for a retry.
 #[derive(Debug, Clone, PartialEq, Eq)]
