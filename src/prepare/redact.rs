@@ -5,6 +5,10 @@ mod names;
 mod header;
 mod percent;
 mod query;
+mod address;
+mod path;
+mod body;
+mod pattern;
 mod plan;
 
 use rustc_hash::FxHashMap;
@@ -12,6 +16,8 @@ use rustc_hash::FxHashMap;
 use self::cover::Cover;
 use self::header::Shape;
 use self::names::Names;
+use self::path::Path;
+use self::pattern::Pattern;
 use self::query::{Parameters, Whole};
 use crate::config::fault::SpecFault;
 use crate::config::pipeline::{AddressPrivacy, PipelineSpec, RedactAction};
@@ -29,33 +35,29 @@ pub enum Redacted {
 
 /// How the value of a field is searched, found once for a field that the catalogue knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Handling {
-    content: Content,
-    /// The place in [`Redactor::rules`].
-    rules: Option<usize>,
-}
+pub struct Handling(usize);
 
-/// What a value is.
+/// What a value is, whatever the rules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum Content {
     #[default]
     Plain,
     Query,
     Url,
+    /// One address, or a list.
     Address,
+    /// The header `Forwarded`.
+    Forwarded,
 }
 
-/// The rules of a pipeline for one field.
+/// What is done with the values of one field or header, in the order of doing. A value that is
+/// secret as a whole is searched no further.
 #[derive(Debug, Default)]
-struct FieldRules {
-    action: Option<RedactAction>,
-}
-
-/// What is done with the values of one header.
-#[derive(Debug, Default)]
-struct HeaderRules {
-    content: Content,
+struct Rules {
     secret: Option<(Shape, RedactAction)>,
+    content: Content,
+    paths: Vec<Path>,
+    patterns: Vec<Pattern>,
 }
 
 /// The redaction of one pipeline, ready to be used by many workers at a time.
@@ -63,10 +65,15 @@ struct HeaderRules {
 /// Every method clears `out`, and leaves a value in it only with [`Redacted::Changed`].
 #[derive(Debug)]
 pub struct Redactor {
-    headers: Names<HeaderRules>,
+    headers: Names<Rules>,
     parameters: Parameters,
+    /// Patterns for the values of all headers.
+    header_patterns: Vec<Pattern>,
+    /// The places of fields in `rules`.
     fields: FxHashMap<Box<str>, usize>,
-    rules: Vec<FieldRules>,
+    rules: Vec<Rules>,
+    /// Some of the fields are none of the catalogue's.
+    foreign: bool,
     cover: Cover,
     privacy: AddressPrivacy,
 }
@@ -81,11 +88,11 @@ impl Redactor {
     /// One value of a request's or a response's header.
     pub fn header(&self, lower_name: &str, value: &str, out: &mut String) -> Redacted {
         out.clear();
-        let Some(rules) = self.headers.get(lower_name.as_bytes()) else { return Redacted::Same };
-        match rules.secret {
-            Some((shape, action)) => header::redact(shape, action, value, &self.cover, out),
-            None => self.content(rules.content, value, out),
-        }
+        let redacted = match self.headers.get(lower_name.as_bytes()) {
+            Some(rules) => self.apply(rules, value, out),
+            None => Redacted::Same,
+        };
+        self.patterns(&self.header_patterns, redacted, value, out)
     }
 
     /// A query string, with or without its `?`.
@@ -100,37 +107,34 @@ impl Redactor {
         self.content(Content::Url, value, out)
     }
 
-    /// What there is to do for a field; `None`: nothing, whatever its value. Fields inside the
-    /// headers are none of these.
+    /// What there is to do for a field; `None`: nothing, whatever its value. A rule for an object
+    /// holds for everything inside it. Headers are asked for with [`Self::header`] instead.
     #[must_use]
     pub fn handling(&self, dotted_name: &str) -> Option<Handling> {
-        let content = match dotted_name {
-            "query_string" => Content::Query,
-            "uri_path" | "endpoint_url" => Content::Url,
-            _ => Content::Plain,
-        };
-        let rules = self.fields.get(dotted_name).copied();
-        (content != Content::Plain || rules.is_some()).then_some(Handling { content, rules })
+        let mut name = dotted_name;
+        loop {
+            if let Some(&at) = self.fields.get(name) {
+                return Some(Handling(at));
+            }
+            name = name.rsplit_once('.')?.0;
+        }
     }
 
     /// A field's value: everything that [`Self::handling`] found for it.
     pub fn handled(&self, handling: Handling, value: &str, out: &mut String) -> Redacted {
         out.clear();
-        let rules = handling.rules.and_then(|at| self.rules.get(at));
-        if let Some(action) = rules.and_then(|rules| rules.action) {
-            return header::redact(Shape::Opaque, action, value, &self.cover, out);
+        match self.rules.get(handling.0) {
+            Some(rules) => self.apply(rules, value, out),
+            None => Redacted::Same,
         }
-        self.content(handling.content, value, out)
     }
 
-    /// A field's value, by the field's name.
+    /// A field's value, by the field's name; for bodies too.
     pub fn field(&self, dotted_name: &str, value: &str, out: &mut String) -> Redacted {
+        out.clear();
         match self.handling(dotted_name) {
             Some(handling) => self.handled(handling, value, out),
-            None => {
-                out.clear();
-                Redacted::Same
-            }
+            None => Redacted::Same,
         }
     }
 
@@ -146,21 +150,61 @@ impl Redactor {
         self.privacy != AddressPrivacy::Keep
     }
 
-    /// Whether any rule names a field; without one, fields that the catalogue does not know need
-    /// not be asked for.
+    /// Whether any rule names a field that the catalogue does not know; without one, such fields
+    /// need not be asked for.
     #[must_use]
-    pub fn has_field_rules(&self) -> bool {
-        !self.rules.is_empty()
+    pub fn has_foreign_rules(&self) -> bool {
+        self.foreign
+    }
+
+    fn apply(&self, rules: &Rules, value: &str, out: &mut String) -> Redacted {
+        if let Some((shape, action)) = rules.secret {
+            return header::redact(shape, action, value, &self.cover, out);
+        }
+        let redacted = if rules.paths.is_empty() {
+            self.content(rules.content, value, out)
+        } else {
+            body::redact(&rules.paths, value, &self.cover, out)
+        };
+        self.patterns(&rules.patterns, redacted, value, out)
     }
 
     fn content(&self, content: Content, value: &str, out: &mut String) -> Redacted {
+        let (privacy, cover) = (&self.privacy, &self.cover);
         match content {
-            Content::Plain | Content::Address => Redacted::Same,
-            Content::Query => {
-                query::redact(&self.parameters, Whole::Query, value, &self.cover, out)
-            }
-            Content::Url => query::redact(&self.parameters, Whole::Url, value, &self.cover, out),
+            Content::Plain => Redacted::Same,
+            Content::Query => query::redact(&self.parameters, Whole::Query, value, cover, out),
+            Content::Url => query::redact(&self.parameters, Whole::Url, value, cover, out),
+            Content::Address => address::list(privacy, value, cover, out),
+            Content::Forwarded => address::forwarded(privacy, value, cover, out),
         }
+    }
+
+    /// The patterns come last: names, paths and addresses are found by the form of a value, which
+    /// a pattern may destroy.
+    fn patterns(
+        &self,
+        patterns: &[Pattern],
+        mut redacted: Redacted,
+        value: &str,
+        out: &mut String,
+    ) -> Redacted {
+        for pattern in patterns {
+            let mut next = String::new();
+            let value = match redacted {
+                Redacted::Same => value,
+                Redacted::Changed => out.as_str(),
+                Redacted::Removed => return redacted,
+            };
+            match pattern.redact(value, &self.cover, &mut next) {
+                Redacted::Same => {}
+                changed => {
+                    *out = next;
+                    redacted = changed;
+                }
+            }
+        }
+        redacted
     }
 }
 

@@ -1,6 +1,9 @@
 //! Tables: what comes in, what goes out.
 
 use super::*;
+use crate::config::pipeline::{RedactAction, RedactRule, RedactTarget};
+
+mod properties;
 
 const GONE: &str = "<removed>";
 
@@ -200,4 +203,419 @@ fn urls() {
     ] {
         url(value, expected);
     }
+}
+
+const KEY: &[u8] = b"0123456789abcdef";
+
+fn with(rules: Vec<(RedactTarget, RedactAction)>) -> PipelineSpec {
+    let mut spec = PipelineSpec::new("test");
+    let rules = rules.into_iter().map(|(target, action)| RedactRule { target, action });
+    spec.redact.rules = rules.collect();
+    spec.redact.hash_key = Some(KEY.to_vec());
+    spec
+}
+
+fn body_path(path: &str) -> RedactTarget {
+    RedactTarget::BodyPath { field: "request_body".to_owned(), path: path.to_owned() }
+}
+
+fn body_pattern(pattern: &str) -> RedactTarget {
+    RedactTarget::Pattern { field: "request_body".to_owned(), pattern: pattern.to_owned() }
+}
+
+fn body(rules: &[(&str, RedactAction)], value: &str, expected: &str) {
+    let rules = rules.iter().map(|&(path, action)| (body_path(path), action)).collect();
+    let redactor = Redactor::compile(&with(rules)).unwrap();
+    check(|value, out| redactor.field("request_body", value, out), value, expected);
+}
+
+#[test]
+fn body_paths() {
+    for (path, value, expected) in [
+        ("$.a", r#"{"a":1,"b":1.50}"#, r#"{"a":"[redacted]","b":1.50}"#),
+        ("$.a", " { \"a\" : \"x\\\"y\" , \"b\":-0 }\n", " { \"a\" : \"[redacted]\" , \"b\":-0 }\n"),
+        ("$.a", r#"{"a":{"a":[1,{"a":2}]},"b":{"a":3}}"#, r#"{"a":"[redacted]","b":{"a":3}}"#),
+        (
+            "$.a",
+            r#"{"a":1,"a":2,"\u0061":3}"#,
+            r#"{"a":"[redacted]","a":"[redacted]","\u0061":"[redacted]"}"#,
+        ),
+        ("$.a", r#"{"a":null,"b":"","c":[]}"#, r#"{"a":"[redacted]","b":"","c":[]}"#),
+        ("$.a", r#"{"a":""}"#, r#"{"a":""}"#),
+        ("$.a", r#"[{"a":1}]"#, r#"[{"a":1}]"#),
+        (
+            "$.a.b",
+            r#"{"a":{"b":1,"c":{"b":1}},"b":1}"#,
+            r#"{"a":{"b":"[redacted]","c":{"b":1}},"b":1}"#,
+        ),
+        ("$.a[1]", r#"{"a":[1, 2 ,3]}"#, r#"{"a":[1, "[redacted]" ,3]}"#),
+        (
+            "$[*].a",
+            r#"[{"a":1},{"b":2,"a":3},4]"#,
+            r#"[{"a":"[redacted]"},{"b":2,"a":"[redacted]"},4]"#,
+        ),
+        ("$.*", r#"{"a":1,"b":[2]}"#, r#"{"a":"[redacted]","b":"[redacted]"}"#),
+        (
+            "$..a",
+            r#"{"a":1,"b":[{"a":{"a":2}},[[{"c":{"a":3}}]]]}"#,
+            r#"{"a":"[redacted]","b":[{"a":"[redacted]"},[[{"c":{"a":"[redacted]"}}]]]}"#,
+        ),
+        ("$..a.b", r#"{"a":{"a":{"b":1}}}"#, r#"{"a":{"a":{"b":"[redacted]"}}}"#),
+        ("$..[0]", r#"[[1,2],[3]]"#, r#"["[redacted]",["[redacted]"]]"#),
+        ("$['a.b']", r#"{"a.b":1,"a":{"b":2}}"#, r#"{"a.b":"[redacted]","a":{"b":2}}"#),
+        ("$[\"ä'\"]", r#"{"ä'":1e999}"#, r#"{"ä'":"[redacted]"}"#),
+        ("$.a", "\u{feff}{\"a\":1}", "\u{feff}{\"a\":\"[redacted]\"}"),
+        ("$.a", "", ""),
+        ("$.a", " \n", " \n"),
+        ("$.a", "12", "12"),
+        ("$.a", r#""text""#, r#""text""#),
+    ] {
+        body(&[(path, RedactAction::Mask)], value, expected);
+    }
+}
+
+#[test]
+fn what_is_no_json_is_removed() {
+    let deep = "[".repeat(200) + &"]".repeat(200);
+    for value in [
+        "a=1&b=2",
+        "<a>1</a>",
+        "{",
+        "{\"a\":1",
+        "{\"a\":1}}",
+        "{\"a\":1} {\"a\":2}",
+        "{\"a\":1,}",
+        "[1,]",
+        "{a:1}",
+        "{'a':1}",
+        "{\"a\":01}",
+        "{\"a\":+1}",
+        "{\"a\":NaN}",
+        "{\"a\":.5}",
+        "{\"a\":1.}",
+        "{\"a\":1e}",
+        "{\"a\"}",
+        "{\"a\":}",
+        "{\"a\" 1}",
+        "{\"\\x\":1}",
+        "{\"\\ud800\":1}",
+        "\"{\\\"a\\\":1}\"",
+        "\"[1]\"",
+        "\"open",
+        "tru",
+        "[1 2]",
+        "[}",
+        "{]",
+        ",",
+        "[,1]",
+        &deep,
+    ] {
+        body(&[("$.a", RedactAction::Mask)], value, GONE);
+    }
+}
+
+#[test]
+fn members_are_removed_with_their_commas() {
+    for (paths, value, expected) in [
+        (&["$.a"][..], r#"{"a":1}"#, "{}"),
+        (&["$.a"], r#"{ "a":1 , "b":2 }"#, r#"{  "b":2 }"#),
+        (&["$.b"], r#"{"a":1 , "b":2 }"#, r#"{"a":1 }"#),
+        (&["$.b"], r#"{"a":1,"b":2,"c":3}"#, r#"{"a":1,"c":3}"#),
+        (&["$.b", "$.c"], r#"{"a":1,"b":2,"c":3}"#, r#"{"a":1}"#),
+        (&["$.a", "$.b"], r#"{"a":1,"b":2,"c":3}"#, r#"{"c":3}"#),
+        (&["$.a", "$.c"], r#"{"a":1,"b":2,"c":3}"#, r#"{"b":2}"#),
+        (&["$.*"], r#"{"a":1,"b":{"c":1},"c":[3]}"#, "{}"),
+        (
+            &["$..a"],
+            r#"{"x":{"a":1},"a":[{"a":1}],"y":[{"b":1,"a":2}]}"#,
+            r#"{"x":{},"y":[{"b":1}]}"#,
+        ),
+        (&["$.a[0]"], r#"{"a":[1,2]}"#, r#"{"a":[null,2]}"#),
+    ] {
+        let rules: Vec<_> = paths.iter().map(|path| (*path, RedactAction::Remove)).collect();
+        body(&rules, value, expected);
+    }
+}
+
+#[test]
+fn of_two_rules_the_stricter_holds() {
+    let rules = [("$.a", RedactAction::Hash), ("$..a", RedactAction::Mask)];
+    body(&rules, r#"{"a":1}"#, r#"{"a":"[redacted]"}"#);
+    body(&[rules[1], ("$.*", RedactAction::Remove)], r#"{"a":1,"b":2}"#, "{}");
+}
+
+#[test]
+fn equal_values_have_equal_hashes_wherever_they_stand() {
+    let redactor = Redactor::compile(&with(vec![
+        (RedactTarget::Header("authorization".to_owned()), RedactAction::Hash),
+        (RedactTarget::Header("cookie".to_owned()), RedactAction::Hash),
+        (RedactTarget::QueryParameter("token".to_owned()), RedactAction::Hash),
+        (RedactTarget::Field("client_id".to_owned()), RedactAction::Hash),
+        (body_path("$.a"), RedactAction::Hash),
+        (body_pattern("b=(?<secret>[^\"]+)"), RedactAction::Hash),
+    ]))
+    .unwrap();
+    let (mut hash, mut out) = (String::new(), String::new());
+    assert_eq!(redactor.field("client_id", "s é/t", &mut hash), Redacted::Changed);
+    assert_eq!(hash, "hash:cDurFdXdJ7jLeqxkYEYXSA");
+    redactor.header("authorization", "Bearer s é/t", &mut out);
+    assert_eq!(out, format!("Bearer {hash}"));
+    redactor.header("cookie", "a=s é/t; b=", &mut out);
+    assert_eq!(out, format!("a={hash}; b="));
+    redactor.query("token=s%20%C3%a9%2ft", &mut out);
+    assert_eq!(out, format!("token={hash}"));
+    redactor.query("to%6ben=s%2520é/t", &mut out);
+    assert_eq!(out, format!("to%6ben={hash}"));
+    redactor.field("request_body", r#"{"a":"s \u00e9\/t","c":"b=s é/t"}"#, &mut out);
+    assert_eq!(out, format!(r#"{{"a":"{hash}","c":"b={hash}"}}"#));
+}
+
+#[test]
+fn patterns() {
+    let redactor = Redactor::compile(&with(vec![
+        (body_pattern(r"\b\d{4}(-\d{4}){3}\b"), RedactAction::Mask),
+        (body_pattern(r"pin=(?<secret>\d*)"), RedactAction::Mask),
+        (body_pattern("[a-z]{8}"), RedactAction::Mask),
+        (body_pattern("gone"), RedactAction::Remove),
+    ]))
+    .unwrap();
+    for (value, expected) in [
+        ("1234-5678-9012-3456, 1234-5678-9012-3456", "[redacted], [redacted]"),
+        ("pin=1;pin=;pin=22", "pin=[redacted];pin=;pin=[redacted]"),
+        ("abcdefgh [redacted]", "[redacted] [redacted]"),
+        ("a gone b", "a  b"),
+        ("gone", GONE),
+        ("none", "none"),
+        ("", ""),
+    ] {
+        check(|value, out| redactor.field("request_body", value, out), value, expected);
+    }
+}
+
+#[test]
+fn patterns_of_headers_and_of_what_names_have_masked() {
+    let pattern = |field: &str, pattern: &str| {
+        let target = RedactTarget::Pattern { field: field.to_owned(), pattern: pattern.to_owned() };
+        (target, RedactAction::Mask)
+    };
+    let redactor = Redactor::compile(&with(vec![
+        pattern("request_http_headers", "eyJ[a-z]+"),
+        pattern("response_http_headers.x-trace", "[0-9]+"),
+        pattern("query_string", "[a-z]{7,}"),
+    ]))
+    .unwrap();
+    let header = |name: &'static str, value: &str, expected: &str| {
+        check(|value, out| redactor.header(name, value, out), value, expected);
+    };
+    header("x-any", "a eyJabc", "a [redacted]");
+    header("x-trace", "eyJabc 123", "[redacted] [redacted]");
+    header("authorization", "Bearer eyJabc", "Bearer [redacted]");
+    header("x-other", "123", "123");
+    let query = |value: &str, expected: &str| {
+        check(|value, out| redactor.query(value, out), value, value);
+        check(|value, out| redactor.field("query_string", value, out), value, expected);
+    };
+    query("q=longword&b=short", "q=[redacted]&b=short");
+    query("token=[redacted]&q=longword", "token=[redacted]&q=[redacted]");
+}
+
+#[test]
+fn fields() {
+    let mut spec = with(vec![
+        (RedactTarget::Field("client_id".to_owned()), RedactAction::Mask),
+        (RedactTarget::Field("debug".to_owned()), RedactAction::Remove),
+        (RedactTarget::Field("v10".to_owned()), RedactAction::Mask),
+        (RedactTarget::Field("bytes_sent".to_owned()), RedactAction::Remove),
+    ]);
+    spec.extra = vec!["v10".to_owned()];
+    let redactor = Redactor::compile(&spec).unwrap();
+    for (name, value, expected) in [
+        ("client_id", "abc", "[redacted]"),
+        ("debug", "abc", GONE),
+        ("v10.inner.secret", "abc", "[redacted]"),
+        ("v1", "abc", "abc"),
+        ("bytes_sent", "12", GONE),
+        ("app_id", "abc", "abc"),
+        ("uri_path", "/a?token=b", "/a?token=[redacted]"),
+        ("query_string", "token=b", "token=[redacted]"),
+        ("endpoint_url", "https://u:p@h/?sig=b", "https://[redacted]@h/?sig=[redacted]"),
+    ] {
+        check(|value, out| redactor.field(name, value, out), value, expected);
+    }
+    assert!(redactor.has_foreign_rules());
+    assert!(!default().has_foreign_rules());
+    assert_eq!(default().handling("app_id"), None);
+}
+
+#[test]
+fn removed_parameters_go_with_one_separator() {
+    let rule = |name: &str| (RedactTarget::QueryParameter(name.to_owned()), RedactAction::Remove);
+    let redactor = Redactor::compile(&with(vec![rule("token"), rule("sig")])).unwrap();
+    for (value, expected) in [
+        ("a=1&token=x&b=2", "a=1&b=2"),
+        ("token=x&b=2", "b=2"),
+        ("?token=x&sig=y&b=2", "?b=2"),
+        ("a=1&token=x&sig=y", "a=1"),
+        ("a=1&token=x&token=y&b=2", "a=1&b=2"),
+        ("token=x", GONE),
+        ("token=", GONE),
+        ("?token=x", "?"),
+        ("a=token=x&b=2", "a=&b=2"),
+        ("a=1;token=x;b=2", "a=1;b=2"),
+        ("a=1#token=x&sig=y&b=1", "a=1#b=1"),
+        ("r=%3Ftoken%3Dx%26b%3D1&c=2", "r=%3Fb%3D1&c=2"),
+    ] {
+        check(|value, out| redactor.query(value, out), value, expected);
+    }
+}
+
+fn private(privacy: AddressPrivacy) -> Redactor {
+    let mut spec = with(Vec::new());
+    spec.addresses.privacy = privacy;
+    Redactor::compile(&spec).unwrap()
+}
+
+#[test]
+fn addresses_are_truncated() {
+    let redactor = private(AddressPrivacy::Truncate);
+    for (value, expected) in [
+        ("192.0.2.77", "192.0.2.0"),
+        ("192.0.2.0", "192.0.2.0"),
+        (" 192.0.2.77:8080 ", "192.0.2.0"),
+        ("2001:db8:1:2::3", "2001:db8:1::"),
+        ("[2001:db8:1:2::3]:443", "2001:db8:1::"),
+        ("[2001:DB8:1::]", "2001:db8:1::"),
+        ("fe80::1%eth0", "fe80::"),
+        ("::ffff:192.0.2.77", "192.0.2.0"),
+        ("::192.0.2.77", "::"),
+        ("64:ff9b::192.0.2.77", "64:ff9b::"),
+        ("2002:c000:24d::1", "2002:c000:200::"),
+        ("192.0.2.77, 198.51.100.9,2001:db8::1", "192.0.2.0, 198.51.100.0, 2001:db8::"),
+        ("192.0.2.77, unknown, 1.2.3", "192.0.2.0"),
+        ("\"[2001:db8::1]:80\"", "2001:db8::"),
+        ("unknown", GONE),
+        ("host.example.org", GONE),
+        ("01.2.3.4", GONE),
+        ("0x7f000001", GONE),
+        ("1.2.3.4:port", GONE),
+        ("[2001:db8::1", GONE),
+        ("[2001:db8::1]x", GONE),
+        ("1.2.3.4/24", GONE),
+        (",", GONE),
+        (" ", GONE),
+        ("", ""),
+    ] {
+        check(|value, out| redactor.address(value, out), value, expected);
+        for name in ["client_ip", "immediate_client_ip", "gateway_ip", "client_geoip.ip"] {
+            check(|value, out| redactor.field(name, value, out), value, expected);
+        }
+        for name in ["x-forwarded-for", "x-real-ip", "x-client-ip", "true-client-ip"] {
+            check(|value, out| redactor.header(name, value, out), value, expected);
+        }
+    }
+}
+
+#[test]
+fn forwarded_is_truncated() {
+    let redactor = private(AddressPrivacy::Truncate);
+    for (value, expected) in [
+        ("for=192.0.2.77;proto=https;by=198.51.100.9", "for=192.0.2.0;proto=https;by=198.51.100.0"),
+        ("For=\"[2001:db8:1::2]:80\", for=192.0.2.7", "For=\"[2001:db8:1::]\", for=192.0.2.0"),
+        ("for=192.0.2.0;host=x.org:80", "for=192.0.2.0;host=x.org:80"),
+        ("host=192.0.2.77;secret=1.2.3.4x", "host=192.0.2.0"),
+        ("for=unknown;proto=http, for=_hidden", "proto=http"),
+        ("for=\"192.0.2.7, 1.1.1.1\";proto=http", "proto=http"),
+        ("for=\"a\\\",for=192.0.2.7;x=\"", GONE),
+        ("192.0.2.7", GONE),
+        ("for=", GONE),
+        ("", ""),
+    ] {
+        check(|value, out| redactor.header("forwarded", value, out), value, expected);
+    }
+}
+
+#[test]
+fn addresses_are_hashed_and_removed() {
+    let redactor = private(AddressPrivacy::Hash);
+    let (mut one, mut other) = (String::new(), String::new());
+    assert_eq!(redactor.address("192.0.2.77", &mut one), Redacted::Changed);
+    assert!(one.starts_with("100::") && one.parse::<std::net::Ipv6Addr>().is_ok(), "{one}");
+    redactor.header("x-forwarded-for", "::ffff:192.0.2.77, nonsense", &mut other);
+    assert_eq!(one, other);
+    redactor.header("forwarded", "for=192.0.2.77:80;by=x", &mut other);
+    assert_eq!(other, format!("for=\"[{one}]\""));
+    assert_eq!(redactor.address("nonsense", &mut other), Redacted::Removed);
+
+    let redactor = private(AddressPrivacy::Remove);
+    assert_eq!(redactor.address("192.0.2.77", &mut one), Redacted::Removed);
+    assert_eq!(redactor.header("x-real-ip", "any", &mut one), Redacted::Removed);
+    assert_eq!(redactor.header("forwarded", "for=1.2.3.4;proto=http", &mut one), Redacted::Changed);
+    assert_eq!(one, "proto=http");
+    assert!(redactor.has_address_privacy());
+
+    let redactor = private(AddressPrivacy::Keep);
+    assert_eq!(redactor.address("nonsense", &mut one), Redacted::Same);
+    assert_eq!(redactor.field("client_ip", "nonsense", &mut one), Redacted::Same);
+}
+
+fn faults(spec: &PipelineSpec) -> Vec<String> {
+    let faults = Redactor::compile(spec).unwrap_err();
+    faults.into_iter().map(|f| format!("{}: {}", f.key, f.message)).collect()
+}
+
+#[test]
+fn every_fault_is_told_at_once() {
+    use RedactAction::{Hash, Mask, Remove};
+    let field = |name: &str| RedactTarget::Field(name.to_owned());
+    let mut spec = with(vec![
+        (RedactTarget::Header(" ".to_owned()), Mask),
+        (field("client_idd"), Hash),
+        (field("org_id"), Mask),
+        (field("bytes_sent"), Mask),
+        (field("status"), Remove),
+        (field("request_http_headers"), Mask),
+        (field("client_ip"), Mask),
+        (field("client_geoip.city_name"), Mask),
+        (body_path("a"), Mask),
+        (body_path("$"), Mask),
+        (body_path("$.a[?(@.b)]"), Mask),
+        (body_path("$.a["), Mask),
+        (body_path("$..a.b c"), Mask),
+        (body_pattern("("), Mask),
+        (body_pattern("a*"), Mask),
+        (body_pattern(r"(\w{200}){200}"), Mask),
+        (RedactTarget::QueryParameter("x".to_owned()), Mask),
+        (RedactTarget::QueryParameter("X".to_owned()), Hash),
+        (RedactTarget::BodyPath { field: "app_id".to_owned(), path: "$.a".to_owned() }, Mask),
+    ]);
+    spec.redact.hash_key = None;
+    assert_eq!(
+        faults(&spec),
+        [
+            "redact.hash_key: missing, but `redact.rules[1].action` is `hash`",
+            "redact.rules[0].header: empty",
+            "redact.rules[1].field: no field `client_idd`",
+            "redact.rules[2].field: `org_id` time, tenancy and identity rest on it",
+            "redact.rules[3].field: `bytes_sent` is no text",
+            "redact.rules[4].field: `status` is written by Sluice",
+            "redact.rules[5].field: `request_http_headers` holds many headers",
+            "redact.rules[6].field: `client_ip` is an address",
+            "redact.rules[7].field: `client_geoip.city_name` is written by the look-up",
+            "redact.rules[8].path: a path begins with `$`",
+            "redact.rules[9].path: `$` is the whole body: use a rule with `field`",
+            "redact.rules[10].path: `[` needs a quoted name, a place counted from 0, or `*`",
+            "redact.rules[11].path: `[` needs a quoted name, a place counted from 0, or `*`",
+            "redact.rules[12].path: `b c` is no plain name: write `['b c']` if it is one",
+            "redact.rules[13].pattern: no regular expression: unclosed group",
+            "redact.rules[14].pattern: matches the empty text, and so every place",
+            "redact.rules[15].pattern: is larger than 1048576 bytes when compiled",
+            "redact.rules[17]: the same place as `redact.rules[16]`",
+            "redact.rules[18].field: `app_id` is no body",
+        ]
+    );
+    let mut spec = PipelineSpec::new("test");
+    spec.addresses.privacy = AddressPrivacy::Hash;
+    assert_eq!(faults(&spec), ["redact.hash_key: missing, but `addresses.privacy` is `hash`"]);
+    spec.redact.hash_key = Some(b"short".to_vec());
+    assert_eq!(faults(&spec), ["redact.hash_key: has 5 bytes, needs 16"]);
 }
