@@ -12,11 +12,14 @@ pub mod config;
 pub mod health;
 pub mod metrics;
 pub mod telemetry;
+pub mod kafka;
 pub mod http;
 
 // The path: bytes from Kafka, pure preparation, delivery.
+pub mod source;
 pub mod prepare;
 pub mod deliver;
+pub mod pipeline;
 
 // The command line.
 pub mod cli;

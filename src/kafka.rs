@@ -1,0 +1,255 @@
+//! What every Kafka client of the process shares: the properties of librdkafka, and the first look
+//! at the cluster.
+
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use rdkafka::ClientConfig;
+use rdkafka::client::ClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::types::RDKafkaRespErr;
+
+use crate::config::settings::{KafkaSecurity, KafkaSettings};
+
+/// How long one question to a broker may take.
+pub const ASK_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Addresses, names and security; secret files are read now, so a client made later has newer ones.
+///
+/// # Errors
+/// Where a secret file cannot be read.
+pub fn client_config(settings: &KafkaSettings) -> anyhow::Result<ClientConfig> {
+    let mut config = ClientConfig::new();
+    config
+        .set("bootstrap.servers", settings.brokers.join(","))
+        .set("client.id", &settings.client_id)
+        .set("reconnect.backoff.max.ms", "5000")
+        .set("socket.keepalive.enable", "true")
+        .set("log.connection.close", "false");
+    secure(&mut config, &settings.security)?;
+    for (key, value) in &settings.properties {
+        config.set(key, value);
+    }
+    Ok(config)
+}
+
+fn secure(config: &mut ClientConfig, security: &KafkaSecurity) -> anyhow::Result<()> {
+    let protocol = match (&security.sasl, security.tls) {
+        (None, false) => "plaintext",
+        (None, true) => "ssl",
+        (Some(_), false) => "sasl_plaintext",
+        (Some(_), true) => "sasl_ssl",
+    };
+    config.set("security.protocol", protocol);
+    if let Some(sasl) = &security.sasl {
+        let password = sasl.password.read().context("kafka: the password cannot be read")?;
+        config
+            .set("sasl.mechanism", sasl.mechanism.name())
+            .set("sasl.username", &sasl.username)
+            .set("sasl.password", password);
+    }
+    if !security.tls {
+        return Ok(());
+    }
+    // Without a file librdkafka looks where the common distributions keep theirs.
+    config.set("ssl.ca.location", path_or(security.ca_file.as_deref(), "probe"));
+    if let Some(file) = &security.certificate_file {
+        config.set("ssl.certificate.location", file.to_string_lossy());
+    }
+    if let Some(file) = &security.key_file {
+        config.set("ssl.key.location", file.to_string_lossy());
+    }
+    if let Some(secret) = &security.key_password {
+        let password = secret.read().context("kafka: the key's password cannot be read")?;
+        config.set("ssl.key.password", password);
+    }
+    if security.skip_hostname_check {
+        config.set("ssl.endpoint.identification.algorithm", "none");
+    }
+    Ok(())
+}
+
+fn path_or(path: Option<&Path>, otherwise: &str) -> String {
+    path.map_or_else(|| otherwise.to_owned(), |path| path.to_string_lossy().into_owned())
+}
+
+/// Tells whether the secrets and certificates are still those that a client was made with. A file
+/// that cannot be read counts as another one.
+#[must_use]
+pub fn fingerprint(security: &KafkaSecurity) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    let secrets =
+        [security.sasl.as_ref().map(|sasl| &sasl.password), security.key_password.as_ref()];
+    for secret in secrets.into_iter().flatten() {
+        secret.read().ok().hash(&mut hasher);
+    }
+    let files = [&security.ca_file, &security.certificate_file, &security.key_file];
+    for file in files.into_iter().flatten() {
+        std::fs::read(file).ok().hash(&mut hasher);
+    }
+    hasher.finish()
+}
+
+/// The cluster as it was found at start.
+#[derive(Debug, Clone)]
+pub struct Cluster {
+    /// Part of every event's id.
+    pub id: String,
+    /// For each topic asked for, in order: its partitions.
+    pub partitions: Vec<usize>,
+}
+
+/// What a look at the cluster found.
+#[derive(Debug)]
+pub enum Look {
+    Found(Cluster),
+    /// The cluster answers, and these topics do not exist.
+    Missing(Vec<String>),
+    /// No answer, or not the rights to get one: to be waited for.
+    Unreachable(String),
+}
+
+/// Looks at the cluster once, through a client of its own; blocks for a few seconds at most.
+///
+/// # Errors
+/// Where no client can be made of the settings.
+pub fn look(settings: &KafkaSettings, topics: &[&str]) -> anyhow::Result<Look> {
+    let mut config = match client_config(settings) {
+        Ok(config) => config,
+        // A secret's file that is being replaced is there again in a moment.
+        Err(error) => return Ok(Look::Unreachable(format!("{error:#}"))),
+    };
+    config.set("allow.auto.create.topics", "false");
+    let looker: BaseConsumer<Ear> =
+        config.create_with_context(Ear::default()).context("kafka: the settings are refused")?;
+    match ask(&looker, topics) {
+        Ok(look) => Ok(look),
+        Err(error) => {
+            // The reason behind a timeout arrives as an event.
+            for _ in 0..16 {
+                if looker.poll(Duration::ZERO).is_none() {
+                    break;
+                }
+            }
+            let heard = looker.context().last();
+            Ok(Look::Unreachable(heard.unwrap_or_else(|| plain(&error))))
+        }
+    }
+}
+
+fn ask(looker: &BaseConsumer<Ear>, topics: &[&str]) -> Result<Look, KafkaError> {
+    let (mut missing, mut partitions) = (Vec::new(), Vec::new());
+    for &topic in topics {
+        let metadata = looker.fetch_metadata(Some(topic), ASK_TIMEOUT)?;
+        let found = metadata.topics().iter().find(|found| found.name() == topic);
+        let error = found.and_then(rdkafka::metadata::MetadataTopic::error);
+        match (found, error) {
+            (Some(found), None) => partitions.push(found.partitions().len()),
+            (None, _) | (_, Some(RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART)) => {
+                missing.push(topic.to_owned());
+            }
+            (_, Some(error)) => {
+                let code = RDKafkaErrorCode::from(error);
+                return Ok(Look::Unreachable(format!("topic {topic}: {code}")));
+            }
+        }
+    }
+    if !missing.is_empty() {
+        return Ok(Look::Missing(missing));
+    }
+    Ok(match looker.client().fetch_cluster_id(ASK_TIMEOUT) {
+        Some(id) => Look::Found(Cluster { id, partitions }),
+        None => Look::Unreachable("the cluster does not tell its id".to_owned()),
+    })
+}
+
+/// Whether these topics can be seen through this client now.
+///
+/// # Errors
+/// With the reason for an operator, where not.
+pub fn answers<'a, C: ConsumerContext>(
+    client: &BaseConsumer<C>,
+    topics: impl IntoIterator<Item = &'a str>,
+    timeout: Duration,
+) -> Result<(), String> {
+    for topic in topics {
+        let metadata =
+            client.fetch_metadata(Some(topic), timeout).map_err(|error| plain(&error))?;
+        for found in metadata.topics() {
+            if let Some(error) = found.error() {
+                return Err(format!("topic {topic}: {}", RDKafkaErrorCode::from(error)));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// An error of librdkafka as an operator wants to read it.
+#[must_use]
+pub fn plain(error: &KafkaError) -> String {
+    error.rdkafka_error_code().map_or_else(|| error.to_string(), |code| code.to_string())
+}
+
+/// Whether new secrets could end this error.
+#[must_use]
+pub fn is_about_secrets(code: RDKafkaErrorCode) -> bool {
+    matches!(
+        code,
+        RDKafkaErrorCode::Authentication
+            | RDKafkaErrorCode::SaslAuthenticationFailed
+            | RDKafkaErrorCode::SSL
+    )
+}
+
+/// Keeps the last reason that librdkafka gave for an error, in its own words: they name the broker
+/// and the cause, never a secret.
+#[derive(Debug, Default)]
+pub struct Ear {
+    last: std::sync::Mutex<Option<(RDKafkaErrorCode, String)>>,
+}
+
+impl Ear {
+    /// Notes an error. "All brokers are down" tells less than what came before it.
+    pub fn hear(&self, error: &KafkaError, reason: &str) {
+        let Some(code) = error.rdkafka_error_code() else { return };
+        let mut last = self.last.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if code != RDKafkaErrorCode::AllBrokersDown || last.is_none() {
+            *last = Some((code, reason.to_owned()));
+        }
+    }
+
+    #[must_use]
+    pub fn last(&self) -> Option<String> {
+        let last = self.last.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        last.as_ref().map(|(_, reason)| reason.clone())
+    }
+
+    /// Whether the last error was one that new secrets could end.
+    #[must_use]
+    pub fn was_about_secrets(&self) -> bool {
+        let last = self.last.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        last.as_ref().is_some_and(|&(code, _)| is_about_secrets(code))
+    }
+}
+
+impl ClientContext for Ear {
+    fn log(&self, level: rdkafka::config::RDKafkaLogLevel, facility: &str, message: &str) {
+        log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.hear(&error, reason);
+    }
+}
+
+impl ConsumerContext for Ear {}
+
+/// librdkafka's own lines: below what an operator reads by default, since what matters of them
+/// comes as an error too.
+pub fn log(level: rdkafka::config::RDKafkaLogLevel, facility: &str, message: &str) {
+    tracing::debug!(?level, facility, message, "librdkafka");
+}

@@ -1,0 +1,479 @@
+//! The polling thread: takes messages, regulates the flow, commits, drains.
+
+use std::collections::VecDeque;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::message::{BorrowedMessage, Message as _, Timestamp};
+use rdkafka::{ClientConfig, TopicPartitionList};
+use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::config::settings::{GroupProtocol, KafkaSettings, Limits};
+use crate::health::Component;
+use crate::kafka;
+use crate::metrics::CommitEnd;
+
+use super::context::{self, Context};
+use super::rebalance::Rebalancing;
+use super::slots::{Incoming, Slots, Taken};
+use super::{Reading, Shared};
+
+/// How long a poll waits when nothing else is due.
+const IDLE_POLL: Duration = Duration::from_millis(100);
+/// How long a poll waits while a revoke or a drain waits for its events to settle.
+const BUSY_POLL: Duration = Duration::from_millis(10);
+/// How long polling just stops before partitions are paused: librdkafka bounds its queue by
+/// itself, heartbeats go on, and a pause throws away what it has fetched.
+const STALL_MAX: Duration = Duration::from_secs(5);
+/// Messages between two looks at everything else.
+const TURN_MESSAGES_MAX: usize = 1_024;
+/// How often a cluster in trouble is asked whether it is well again.
+const PROBE_EVERY: Duration = Duration::from_secs(2);
+const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
+/// How often librdkafka tells the ends of the partitions.
+const STATISTICS_EVERY_MS: &str = "5000";
+
+/// Reads until it is stopped. A client is made anew where its secrets no longer hold.
+pub(super) fn run(
+    reading: &Reading,
+    shared: &Shared,
+    stop: &CancellationToken,
+    chunks: mpsc::Sender<Taken>,
+) -> anyhow::Result<()> {
+    let mut poller = Poller::open(reading, shared, chunks)?;
+    loop {
+        match poller.read(stop)? {
+            End::Stopped => return poller.drain(),
+            End::SecretsChanged => poller = poller.reopen()?,
+        }
+    }
+}
+
+enum End {
+    Stopped,
+    SecretsChanged,
+}
+
+/// Whether messages are taken.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Flow {
+    Open,
+    /// No polling since then.
+    Stalled(Instant),
+    /// All partitions are paused, polling goes on for the group's sake.
+    Paused,
+}
+
+pub(super) struct Poller<'a> {
+    pub(super) reading: &'a Reading,
+    pub(super) shared: &'a Shared,
+    pub(super) consumer: BaseConsumer<Context>,
+    pub(super) slots: Slots,
+    pub(super) rebalancing: Rebalancing,
+    pub(super) flow: Flow,
+    /// Full chunks that found no room in the channel.
+    outbox: VecDeque<Taken>,
+    chunks: Option<mpsc::Sender<Taken>>,
+    commit_at: Instant,
+    /// When to ask whether the trouble is over; `None` while there is none.
+    probe_at: Option<Instant>,
+    fingerprint: u64,
+}
+
+impl<'a> Poller<'a> {
+    fn open(
+        reading: &'a Reading,
+        shared: &'a Shared,
+        chunks: mpsc::Sender<Taken>,
+    ) -> anyhow::Result<Self> {
+        let fingerprint = kafka::fingerprint(&reading.kafka.security);
+        Ok(Self {
+            reading,
+            shared,
+            consumer: subscribe(reading, shared)?,
+            slots: Slots::default(),
+            rebalancing: Rebalancing::default(),
+            flow: Flow::Open,
+            outbox: VecDeque::new(),
+            chunks: Some(chunks),
+            commit_at: Instant::now(),
+            probe_at: None,
+            fingerprint,
+        })
+    }
+
+    /// A new client with the secrets as they are now. The group sees a new member: what is in
+    /// flight belongs to whoever gets the partitions next.
+    fn reopen(mut self) -> anyhow::Result<Self> {
+        info!("kafka's secrets have changed, connecting again");
+        let holds = self.rebalancing.holds_made();
+        self.abandon();
+        let (reading, shared, chunks) = (self.reading, self.shared, self.chunks.take());
+        drop(self);
+        let chunks = chunks.context("the channel of chunks is closed")?;
+        let mut next = Self::open(reading, shared, chunks)?;
+        next.rebalancing = Rebalancing::after(holds);
+        Ok(next)
+    }
+
+    fn read(&mut self, stop: &CancellationToken) -> anyhow::Result<End> {
+        while !stop.is_cancelled() {
+            self.turn()?;
+            if self.needs_new_secrets() {
+                return Ok(End::SecretsChanged);
+            }
+            self.regulate()?;
+            match self.flow {
+                Flow::Open => self.take()?,
+                Flow::Stalled(_) if self.shared.budget.is_used_up() => {
+                    self.shared.budget.wait(IDLE_POLL);
+                }
+                // The workers are behind; the channel tells nobody when there is room again.
+                Flow::Stalled(_) => thread::park_timeout(Duration::from_millis(1)),
+                Flow::Paused => self.serve(IDLE_POLL)?,
+            }
+        }
+        Ok(End::Stopped)
+    }
+
+    /// Everything but messages: rebalances, chunks that are due, commits, lag, health.
+    fn turn(&mut self) -> anyhow::Result<()> {
+        self.rebalance()?;
+        self.send()?;
+        self.cut_old()?;
+        if Instant::now() >= self.commit_at {
+            self.commit_at = Instant::now() + self.reading.limits.commit_every;
+            self.commit()?;
+            self.show_lag();
+        }
+        if self.probe_at.is_some_and(|at| Instant::now() >= at) {
+            self.probe();
+        }
+        Ok(())
+    }
+
+    /// Takes messages until none is waiting, the budget is used up, or it is time for a turn.
+    fn take(&mut self) -> anyhow::Result<()> {
+        let (mut messages, mut bytes) = (0, 0);
+        let mut failure = None;
+        let wait = self.patience();
+        let limits = &self.reading.limits;
+        for _ in 0..TURN_MESSAGES_MAX {
+            let message = match self.consumer.poll(wait) {
+                None => break,
+                Some(Err(error)) => {
+                    failure = Some(error);
+                    break;
+                }
+                Some(Ok(message)) => message,
+            };
+            // Without a slot it is late: its partition was given back.
+            let slot = self.slots.find(message.topic(), message.partition());
+            let Some(slot) = slot.filter(|slot| message.offset() >= slot.next) else { continue };
+            let incoming = incoming(&message);
+            messages += 1;
+            bytes += incoming.payload.map_or(0, <[u8]>::len) as u64;
+            let now = self.shared.clock.now();
+            if let Some(taken) = slot.push(incoming, limits, &self.shared.budget, now) {
+                self.outbox.push_back(taken);
+                break;
+            }
+            if self.shared.budget.is_used_up() {
+                break;
+            }
+        }
+        self.shared.metrics.messages.inc_by(messages);
+        self.shared.metrics.received_bytes.inc_by(bytes);
+        failure.map_or(Ok(()), |error| self.failed(&error))
+    }
+
+    /// Polls for the group's sake while no message is wanted.
+    fn serve(&mut self, wait: Duration) -> anyhow::Result<()> {
+        match self.consumer.poll(wait) {
+            Some(Err(error)) => self.failed(&error),
+            // A paused partition gives none, and of one that is given back none counts.
+            Some(Ok(_)) | None => Ok(()),
+        }
+    }
+
+    fn patience(&self) -> Duration {
+        if self.rebalancing.is_waiting() {
+            return BUSY_POLL;
+        }
+        let Some(oldest) = self.slots.oldest() else { return IDLE_POLL };
+        self.reading.limits.chunk_age_max.saturating_sub(oldest.elapsed()).min(IDLE_POLL)
+    }
+
+    fn regulate(&mut self) -> KafkaResult<()> {
+        let room = self.outbox.is_empty() && !self.shared.budget.is_used_up();
+        self.flow = match self.flow {
+            Flow::Open if !room => {
+                // Half-filled chunks would hold their bytes for nothing.
+                self.outbox.extend(self.slots.iter_mut().filter_map(super::slots::Slot::cut));
+                Flow::Stalled(Instant::now())
+            }
+            Flow::Stalled(_) if room => Flow::Open,
+            Flow::Stalled(since) if since.elapsed() >= STALL_MAX => {
+                self.consumer.pause(&self.held()?)?;
+                Flow::Paused
+            }
+            Flow::Paused if self.outbox.is_empty() && self.shared.budget.is_half_free() => {
+                self.consumer.resume(&self.held()?)?;
+                Flow::Open
+            }
+            flow => flow,
+        };
+        let stopped = !matches!(self.flow, Flow::Open) && self.shared.budget.is_used_up();
+        self.shared.metrics.polling_paused.set(i64::from(stopped));
+        Ok(())
+    }
+
+    pub(super) fn held(&self) -> KafkaResult<TopicPartitionList> {
+        context::list(
+            self.slots
+                .iter()
+                .map(|slot| (&*slot.hold.topic, slot.hold.partition, slot.next)),
+        )
+    }
+
+    fn cut_old(&mut self) -> anyhow::Result<()> {
+        let age_max = self.reading.limits.chunk_age_max;
+        for slot in self.slots.iter_mut() {
+            if slot.since().is_some_and(|since| since.elapsed() >= age_max) {
+                self.outbox.extend(slot.cut());
+            }
+        }
+        self.send()
+    }
+
+    /// Moves chunks on, as far as there is room.
+    fn send(&mut self) -> anyhow::Result<()> {
+        let Some(chunks) = &self.chunks else { return Ok(()) };
+        while let Some(taken) = self.outbox.pop_front() {
+            match chunks.try_send(taken) {
+                Ok(()) => {}
+                Err(TrySendError::Full(taken)) => {
+                    self.outbox.push_front(taken);
+                    break;
+                }
+                Err(TrySendError::Closed(_)) => bail!("the path behind the source has ended"),
+            }
+        }
+        Ok(())
+    }
+
+    /// Commits what has settled since the last time, without waiting for the answer.
+    fn commit(&mut self) -> KafkaResult<()> {
+        if self.consumer.context().commit_failed() {
+            self.slots.iter_mut().for_each(|slot| slot.committed = None);
+        }
+        if self.consumer.assignment_lost() {
+            return Ok(());
+        }
+        let mut list = TopicPartitionList::new();
+        for slot in self.slots.iter_mut() {
+            let Some(position) = self.shared.board.position(&slot.hold) else { continue };
+            if slot.committed != Some(position) {
+                slot.committed = Some(position);
+                let offset = rdkafka::Offset::Offset(position);
+                list.add_partition_offset(&slot.hold.topic, slot.hold.partition, offset)?;
+            }
+        }
+        if list.count() == 0 {
+            return Ok(());
+        }
+        if let Err(error) = self.consumer.commit(&list, CommitMode::Async) {
+            self.commit_refused(&error);
+        }
+        Ok(())
+    }
+
+    /// Commits and waits for the answer: the partitions are about to be given back.
+    pub(super) fn commit_now(&mut self, list: &TopicPartitionList) {
+        if list.count() == 0 || self.consumer.assignment_lost() {
+            return;
+        }
+        match self.consumer.commit(list, CommitMode::Sync) {
+            Ok(()) => self.consumer.context().count_commit(CommitEnd::Done),
+            Err(error) => self.commit_refused(&error),
+        }
+    }
+
+    fn commit_refused(&mut self, error: &KafkaError) {
+        self.consumer.context().count_commit(CommitEnd::Failed);
+        self.slots.iter_mut().for_each(|slot| slot.committed = None);
+        warn!(%error, "positions were not committed");
+    }
+
+    fn show_lag(&mut self) {
+        for ((topic, partition), end) in self.consumer.context().ends() {
+            if let Some(slot) = self.slots.find(&topic, partition) {
+                slot.end = end;
+            }
+        }
+        for slot in self.slots.iter() {
+            let settled = self.shared.board.position(&slot.hold).unwrap_or(slot.end);
+            let partition = slot.hold.partition.to_string();
+            let lag = self.shared.metrics.lag.with_label_values(&[&*slot.hold.topic, &partition]);
+            lag.set((slot.end - settled).max(0));
+        }
+    }
+
+    /// An error that came by polling.
+    fn failed(&mut self, error: &KafkaError) -> anyhow::Result<()> {
+        let reason = || {
+            let heard = self.consumer.context().ear().last();
+            heard.unwrap_or_else(|| kafka::plain(error))
+        };
+        if matches!(error, KafkaError::MessageConsumptionFatal(_)) {
+            bail!("kafka: {}", reason());
+        }
+        match error.rdkafka_error_code() {
+            Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange) => {
+                self.rebalancing.recheck_soon();
+            }
+            // One connection of several: librdkafka mends it, and says so when all are down.
+            Some(RDKafkaErrorCode::BrokerTransportFailure | RDKafkaErrorCode::OperationTimedOut) => {}
+            _ => {
+                let reason = reason();
+                self.trouble(reason);
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn trouble(&mut self, reason: String) {
+        warn!(reason, "kafka cannot be read, trying on");
+        self.shared.health.set(Component::Kafka, Err(reason));
+        self.probe_at = Some(Instant::now() + PROBE_EVERY);
+    }
+
+    /// Asks whether the trouble is over.
+    fn probe(&mut self) {
+        let topics = self.reading.topics.iter().map(|(topic, _)| topic.as_str());
+        match kafka::answers(&self.consumer, topics, PROBE_TIMEOUT) {
+            Ok(()) if self.rebalancing.is_assigning() => {
+                self.probe_at = Some(Instant::now() + PROBE_EVERY);
+            }
+            Ok(()) => {
+                info!("kafka can be read again");
+                self.shared.health.set(Component::Kafka, Ok(()));
+                self.probe_at = None;
+            }
+            Err(reason) => {
+                let reason = self.consumer.context().ear().last().unwrap_or(reason);
+                self.shared.health.set(Component::Kafka, Err(reason));
+                self.probe_at = Some(Instant::now() + PROBE_EVERY);
+            }
+        }
+    }
+
+    fn needs_new_secrets(&self) -> bool {
+        self.probe_at.is_some()
+            && self.consumer.context().ear().was_about_secrets()
+            && kafka::fingerprint(&self.reading.kafka.security) != self.fingerprint
+    }
+
+    /// Takes no more, waits for what is in flight, commits, leaves the group.
+    fn drain(mut self) -> anyhow::Result<()> {
+        let deadline = Instant::now() + self.reading.limits.shutdown_deadline;
+        self.consumer.context().close();
+        self.outbox.extend(self.slots.iter_mut().filter_map(super::slots::Slot::cut));
+        self.consumer.pause(&self.held()?)?;
+        while Instant::now() < deadline && !self.is_settled() {
+            self.send()?;
+            if self.outbox.is_empty() {
+                // The end of the channel lets the last batch go without waiting for its age.
+                self.chunks = None;
+            }
+            self.serve(BUSY_POLL)?;
+            self.rebalance()?;
+        }
+        self.abandon();
+        Ok(())
+    }
+
+    fn is_settled(&self) -> bool {
+        self.outbox.is_empty() && self.slots.iter().all(|slot| self.is_slot_settled(slot))
+    }
+
+    /// Ends every hold: commits what has settled, hands over the rest. The group is left when the
+    /// consumer is dropped.
+    fn abandon(&mut self) {
+        self.consumer.context().close();
+        self.outbox.clear();
+        let all: Vec<_> = self
+            .slots
+            .iter()
+            .map(|slot| (slot.hold.topic.to_string(), slot.hold.partition))
+            .collect();
+        let list = self.end_holds(&all);
+        self.commit_now(&list);
+        self.settle_debts();
+    }
+}
+
+fn incoming<'a>(message: &'a BorrowedMessage<'_>) -> Incoming<'a> {
+    let timestamp = match message.timestamp() {
+        Timestamp::NotAvailable => None,
+        Timestamp::CreateTime(at) | Timestamp::LogAppendTime(at) => Some(at),
+    };
+    Incoming { offset: message.offset(), timestamp, payload: message.payload() }
+}
+
+fn subscribe(reading: &Reading, shared: &Shared) -> anyhow::Result<BaseConsumer<Context>> {
+    let config = consumer_config(&reading.kafka, &reading.limits)?;
+    let context = Context::new(shared.metrics.commits.clone());
+    let consumer: BaseConsumer<Context> =
+        config.create_with_context(context).context("kafka: the settings are refused")?;
+    let topics: Vec<_> = reading.topics.iter().map(|(topic, _)| topic.as_str()).collect();
+    consumer.subscribe(&topics).context("kafka: the topics cannot be subscribed to")?;
+    Ok(consumer)
+}
+
+/// The consumer's properties. Half of `fetch_bytes_max` is the queue's bound, over all partitions;
+/// a fetch that is under way when it is reached may exceed it by `fetch.max.bytes` per broker. A
+/// single message larger than that still comes: the broker always answers with one.
+fn consumer_config(settings: &KafkaSettings, limits: &Limits) -> anyhow::Result<ClientConfig> {
+    let queue_kbytes = (limits.fetch_bytes_max / 2 / 1024).max(1);
+    let fetch_bytes = (limits.fetch_bytes_max / 4).max(1024);
+    let mut config = ClientConfig::new();
+    config
+        .set("queued.max.messages.kbytes", queue_kbytes.to_string())
+        .set("fetch.max.bytes", fetch_bytes.to_string())
+        .set("message.max.bytes", fetch_bytes.min(1_000_000).to_string())
+        .set("fetch.message.max.bytes", fetch_bytes.min(1024 * 1024).to_string())
+        .set("fetch.queue.backoff.ms", "10")
+        .set("statistics.interval.ms", STATISTICS_EVERY_MS);
+    for (key, value) in kafka::client_config(settings)?.config_map() {
+        config.set(key, value);
+    }
+    config
+        .set("group.id", &settings.group)
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        .set("auto.offset.reset", "error")
+        .set("allow.auto.create.topics", "false");
+    if let Some(name) = &settings.group_instance_id {
+        config.set("group.instance.id", name);
+    }
+    match settings.group_protocol {
+        GroupProtocol::Classic => {
+            config
+                .set("group.protocol", "classic")
+                .set("partition.assignment.strategy", "cooperative-sticky")
+                .set("session.timeout.ms", settings.session_timeout.as_millis().to_string());
+        }
+        // The broker chooses the assignor and the session's length.
+        GroupProtocol::Consumer => {
+            config.set("group.protocol", "consumer");
+        }
+    }
+    Ok(config)
+}
