@@ -67,11 +67,7 @@ pub struct Source {
 ///
 /// # Errors
 /// Where no thread can be made.
-pub fn start(
-    reading: Reading,
-    shared: Shared,
-    stop: CancellationToken,
-) -> std::io::Result<Source> {
+pub fn start(reading: Reading, shared: Shared, stop: CancellationToken) -> std::io::Result<Source> {
     let (sender, chunks) = mpsc::channel(CHUNKS_WAITING_MAX);
     let (tell, ended) = oneshot::channel();
     thread::Builder::new().name("source".to_owned()).spawn(move || {

@@ -241,11 +241,11 @@ mod tests {
     async fn batches_are_cut_by_size_and_keep_the_order() {
         check(20, &["line1", "line2", "line3"], &[&["line1", "line2"], &["line3"]]).await;
         check(1, &["line1", "line2"], &[&["line1"], &["line2"]]).await;
-        check(18, &["line1", "line_too_large_for_all", "line2"], &[
-            &["line1"],
-            &["line_too_large_for_all"],
-            &["line2"],
-        ])
+        check(
+            18,
+            &["line1", "line_too_large_for_all", "line2"],
+            &[&["line1"], &["line_too_large_for_all"], &["line2"]],
+        )
         .await;
         check(100, &[], &[]).await;
     }

@@ -128,9 +128,8 @@ impl Mirror {
 pub fn partition_of(area: &str, partitions: u32) -> u32 {
     const OFFSET_BASIS: u64 = 0xcbf2_9ce4_8422_2325;
     const PRIME: u64 = 0x0000_0100_0000_01b3;
-    let hash = area
-        .bytes()
-        .fold(OFFSET_BASIS, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(PRIME));
+    let hash =
+        area.bytes().fold(OFFSET_BASIS, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(PRIME));
     u32::try_from(hash % u64::from(partitions.max(1))).unwrap_or_default()
 }
 
@@ -210,8 +209,8 @@ mod tests {
     #[test]
     fn a_record_holds_one_area_and_stays_within_its_limit() {
         let live = br#"{"a":1}{"b":2}{"c":3}{"d":4}"#;
-        let documents = [(0, 0), (1, 1), (2, 0), (3, 0)]
-            .map(|(at, area)| document(at * 7..at * 7 + 7, area));
+        let documents =
+            [(0, 0), (1, 1), (2, 0), (3, 0)].map(|(at, area)| document(at * 7..at * 7 + 7, area));
         let lines = Lines { live, bytes_max: 16 };
         let (records, truncated) = lines.by_area(&documents, 2);
         assert_eq!(truncated, 0);

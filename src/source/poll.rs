@@ -236,9 +236,7 @@ impl<'a> Poller<'a> {
 
     pub(super) fn held(&self) -> KafkaResult<TopicPartitionList> {
         context::list(
-            self.slots
-                .iter()
-                .map(|slot| (&*slot.hold.topic, slot.hold.partition, slot.next)),
+            self.slots.iter().map(|slot| (&*slot.hold.topic, slot.hold.partition, slot.next)),
         )
     }
 
@@ -339,7 +337,9 @@ impl<'a> Poller<'a> {
                 self.rebalancing.recheck_soon();
             }
             // One connection of several: librdkafka mends it, and says so when all are down.
-            Some(RDKafkaErrorCode::BrokerTransportFailure | RDKafkaErrorCode::OperationTimedOut) => {}
+            Some(
+                RDKafkaErrorCode::BrokerTransportFailure | RDKafkaErrorCode::OperationTimedOut,
+            ) => {}
             _ => {
                 let reason = reason();
                 self.trouble(reason);

@@ -143,7 +143,9 @@ impl Poller<'_> {
             };
             self.rebalancing.assigning.remove(0);
             let begin = context::list(
-                resolved.iter().map(|one| (one.topic.as_str(), one.partition, one.position.offset())),
+                resolved
+                    .iter()
+                    .map(|one| (one.topic.as_str(), one.partition, one.position.offset())),
             )?;
             self.consumer.incremental_assign(&begin).context("kafka refused an assignment")?;
             if matches!(self.flow, Flow::Paused) {
@@ -175,7 +177,10 @@ impl Poller<'_> {
             slot.committed = Some(at);
         }
         self.slots.add(slot);
-        self.shared.metrics.partitions_held.set(i64::try_from(self.slots.len()).unwrap_or_default());
+        self.shared
+            .metrics
+            .partitions_held
+            .set(i64::try_from(self.slots.len()).unwrap_or_default());
     }
 
     /// Says loudly, and counts, what Kafka threw away before it was read.
@@ -188,11 +193,16 @@ impl Poller<'_> {
             Position::Started(at) => info!(topic, partition, at, "reading begins"),
             Position::Lost { at, lost } => {
                 counter.inc_by(u64::try_from(lost).unwrap_or_default());
-                error!(topic, partition, lost, at, "records lost to retention before they were read");
+                error!(
+                    topic,
+                    partition, lost, at, "records lost to retention before they were read"
+                );
             }
             Position::Beyond { at } => error!(
                 topic,
-                partition, at, "the position is beyond the end: the topic was made anew or cut; \
+                partition,
+                at,
+                "the position is beyond the end: the topic was made anew or cut; \
                  reading from its oldest record"
             ),
         }
@@ -243,7 +253,10 @@ impl Poller<'_> {
             // It does not exist where the hold was shorter than the lag's first look.
             drop(self.shared.metrics.lag.remove_label_values(&labels));
         }
-        self.shared.metrics.partitions_held.set(i64::try_from(self.slots.len()).unwrap_or_default());
+        self.shared
+            .metrics
+            .partitions_held
+            .set(i64::try_from(self.slots.len()).unwrap_or_default());
         list
     }
 
@@ -271,7 +284,8 @@ impl Poller<'_> {
             match self.consumer.fetch_watermarks(topic, partition, ASK_TIMEOUT) {
                 Ok((low, high)) => {
                     let has = Watermarks { low, high };
-                    let position = Position::resolve(Some(slot.next), has, self.reading.kafka.start);
+                    let position =
+                        Position::resolve(Some(slot.next), has, self.reading.kafka.start);
                     moved.push((topic.to_owned(), partition, position, high));
                 }
                 Err(error) => {
@@ -294,11 +308,9 @@ impl Poller<'_> {
     }
 
     fn begin_again(&mut self, moved: Vec<(String, i32, Position, i64)>) -> KafkaResult<()> {
-        let list = context::list(
-            moved
-                .iter()
-                .map(|(topic, partition, position, _)| (topic.as_str(), *partition, position.offset())),
-        )?;
+        let list = context::list(moved.iter().map(|(topic, partition, position, _)| {
+            (topic.as_str(), *partition, position.offset())
+        }))?;
         self.consumer.incremental_unassign(&list)?;
         self.consumer.incremental_assign(&list)?;
         if matches!(self.flow, Flow::Paused) {
