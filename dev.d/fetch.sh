@@ -15,9 +15,9 @@ dist_of() {
 fetch_server() {
   local dist
   dist=$(dist_of "$1")
-  if [ -d "$dist" ]; then return; fi
   # what fits none of the JDKs here need not be fetched
   [ "$1" = prometheus ] || java_for "$1" >/dev/null
+  if [ -d "$dist" ]; then return; fi
   rm -rf "$dist.part"
   mkdir -p "$dist.part"
   "fetch_$(kind_of "$1")" "$1" "$dist.part"

@@ -7,18 +7,21 @@ up() {
   for server; do kind_of "$server" >/dev/null; done
   need curl "install it (Debian and Ubuntu: apt-get install curl)"
   take_lock
+  # everything that can be missing is found out before anything starts
+  for server; do
+    if ! is_running "$server"; then fetch_server "$server"; fi
+  done
   for server; do
     kind=$(kind_of "$server")
-    if is_running "$server" && "${kind}_is_ready" "$server"; then
+    if ! is_running "$server"; then
+      mkdir -p "$(home_of "$server")"
+      version_of "$server" >"$(home_of "$server")/version"
+      "start_$kind" "$server"
+    elif "${kind}_is_ready" "$server"; then
       say "$server $(started_version "$server"): already running on $("address_of_$kind" "$server")"
       continue
     fi
     starting+=("$server")
-    if is_running "$server"; then continue; fi
-    fetch_server "$server"
-    mkdir -p "$(home_of "$server")"
-    version_of "$server" >"$(home_of "$server")/version"
-    "start_$kind" "$server"
   done
   # they start side by side and are waited for one after the other
   for server in "${starting[@]}"; do
