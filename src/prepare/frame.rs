@@ -4,11 +4,13 @@
 //! the pairs of action and source that a `_bulk` request holds. It is read, in this order:
 //!
 //! 1. the whole strictly;
-//! 2. the whole repaired, where no newline had to be mended inside a string: an odd byte in a
-//!    message that is laid out over several lines must not take it apart;
-//! 3. line by line, where any line alone is an object;
-//! 4. the whole repaired;
-//! 5. line by line, where any repaired line is an object.
+//! 2. the whole repaired;
+//! 3. line by line, where any line alone is an object, as it is or repaired.
+//!
+//! The repaired whole comes before the lines, so that an odd byte cannot take a message apart
+//! that is laid out over several lines, nor a raw newline in a value make an event of what
+//! follows it. It cannot join lines that belong apart: a line that begins with `{"name"` after an
+//! unfinished one ends the open string and leaves the name without quotes.
 //!
 //! Lines and elements stand each for itself: a bad one is repaired, tagged or rejected alone.
 //! Every message comes to at least one call, and every event or bad part to exactly one.
@@ -136,41 +138,17 @@ fn message(payload: &[u8], parser: &mut Parser, out: &mut Out<'_>) {
     let Err(mut fault) = take_whole(&piece, &mut parser.reader, &mut parser.elements, out) else {
         return;
     };
-    let repaired = parser.repair.run(payload);
-    if repaired && !parser.repair.newline_escaped() {
-        match whole_repaired(payload, parser, out) {
-            Ok(()) => return,
-            Err(detail) => fault = detail,
-        }
+    let Parser { reader, repair, elements } = parser;
+    if repair.run(payload) {
+        let text = repair.text();
+        let piece = Piece { text, repair: Some(repair), ..piece };
+        let Err(detail) = take_whole(&piece, reader, elements, out) else { return };
+        fault = detail;
     }
     if lines::any_is_object(payload, parser) {
         return lines::run(payload, parser, out);
     }
-    if repaired && parser.repair.newline_escaped() {
-        match whole_repaired(payload, parser, out) {
-            Ok(()) => return,
-            Err(detail) => fault = detail,
-        }
-    }
-    if repaired && lines::any_is_object_repaired(payload, parser) {
-        return lines::run(payload, parser, out);
-    }
     out.reject(Reason::NotJson, fault, 0..payload.len());
-}
-
-fn whole_repaired(
-    payload: &[u8],
-    parser: &mut Parser,
-    out: &mut Out<'_>,
-) -> Result<(), &'static str> {
-    let Parser { reader, repair, elements } = parser;
-    let piece = Piece {
-        text: repair.text(),
-        place: 0..payload.len(),
-        repair: Some(repair),
-        is_source: false,
-    };
-    take_whole(&piece, reader, elements, out)
 }
 
 fn take_whole(

@@ -7,7 +7,10 @@ use std::ops::Range;
 
 use simd_json::{Node, StaticNode};
 
+use places::Places;
+
 pub(crate) mod reader;
+mod places;
 pub(crate) mod numbers;
 pub(crate) mod repair;
 pub(crate) mod scan;
@@ -23,16 +26,17 @@ pub(crate) const KEPT_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// [`Event`] that is an object.
 ///
 /// `text` is the JSON before unescaping: strings still carry their escapes, numbers all their
-/// digits. `starts[i]` says where in `text` the text of `nodes[i]` begins (at the quote, digit or
-/// bracket). All places that the methods take and give are places in `nodes`.
+/// digits. All places that the methods take and give are places in `nodes`.
 ///
 /// A number's value is in its text alone: the tape's own value may be rounded, and stands for
 /// another where simd-json knows no such number (`1e999`).
 #[derive(Debug, Clone, Copy)]
 pub struct Parsed<'a> {
     pub nodes: &'a [Node<'a>],
-    pub starts: &'a [u32],
     pub text: &'a [u8],
+    places: &'a Places<'a>,
+    /// The place of `nodes` in the whole tape.
+    first: usize,
 }
 
 /// One event on its way out of the frame.
@@ -53,11 +57,11 @@ impl<'a> Parsed<'a> {
         self.nodes.get(at).copied()
     }
 
-    /// Where the text of a node begins.
+    /// Where in `text` a node begins: at its quote, digit, letter or bracket.
     #[must_use]
     #[inline]
     pub fn start(&self, at: usize) -> usize {
-        self.starts.get(at).map_or(self.text.len(), |&start| start as usize)
+        self.places.start(self.first + at).unwrap_or(self.text.len())
     }
 
     #[must_use]
@@ -93,19 +97,10 @@ impl<'a> Parsed<'a> {
 
     /// A string as it was written, with its quotes, where it holds no escape: ready to be copied
     /// into an output.
-    ///
-    /// An escape is always longer than what it stands for. So in a string that has one, the byte
-    /// at the unescaped length is still inside; and if it is a quote, a backslash is before it.
     #[must_use]
     #[inline]
     pub fn quoted(&self, at: usize) -> Option<&'a [u8]> {
-        let length = self.string(at)?.len();
-        let quoted = self.text.get(self.start(at)..)?.get(..length + 2)?;
-        match quoted {
-            [b'"', b'"'] => Some(quoted),
-            [b'"', .., last, b'"'] if *last != b'\\' => Some(quoted),
-            _ => None,
-        }
+        self.places.quoted(self.string(at)?)
     }
 
     /// The text of a number, digit for digit.
@@ -157,11 +152,10 @@ impl<'a> Parsed<'a> {
     /// A node and all that it holds, as a value of its own.
     #[must_use]
     pub fn view(&self, at: usize) -> Self {
-        let range = at..self.next(at);
         Self {
-            nodes: self.nodes.get(range.clone()).unwrap_or_default(),
-            starts: self.starts.get(range).unwrap_or_default(),
-            text: self.text,
+            nodes: self.nodes.get(at..self.next(at)).unwrap_or_default(),
+            first: self.first + at,
+            ..*self
         }
     }
 }
@@ -218,3 +212,6 @@ pub(crate) fn trimmed(text: &[u8]) -> Range<usize> {
     let end = text.iter().rposition(|&byte| !is_blank(byte)).map_or(start, |last| last + 1);
     start..end
 }
+
+#[cfg(test)]
+mod tests;

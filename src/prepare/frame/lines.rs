@@ -60,19 +60,13 @@ pub(super) fn run(payload: &[u8], parser: &mut Parser, out: &mut Out<'_>) {
     state.end(out);
 }
 
-/// Whether any line alone is an object.
+/// Whether any line alone is an object, as it is or repaired.
 pub(super) fn any_is_object(payload: &[u8], parser: &mut Parser) -> bool {
+    let Parser { reader, repair, .. } = parser;
     lines(payload).any(|line| {
-        looks_like_object(payload, &line)
-            && is_object(payload.get(line).unwrap_or_default(), &mut parser.reader)
-    })
-}
-
-/// Whether any line alone is an object after repair.
-pub(super) fn any_is_object_repaired(payload: &[u8], parser: &mut Parser) -> bool {
-    lines(payload).any(|line| {
-        parser.repair.run(payload.get(line).unwrap_or_default())
-            && is_object(parser.repair.text(), &mut parser.reader)
+        let text = payload.get(line.clone()).unwrap_or_default();
+        looks_like_object(payload, &line) && is_object(text, reader)
+            || repair.run(text) && is_object(repair.text(), reader)
     })
 }
 

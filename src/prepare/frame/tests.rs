@@ -10,7 +10,6 @@ pub(super) fn framed(payload: &[u8]) -> Vec<(String, Vec<u8>)> {
         let (kind, origin) = match framed {
             Framed::Event(event) => {
                 assert!(event.object.is_object(0));
-                assert_eq!(event.object.nodes.len(), event.object.starts.len());
                 assert_eq!(event.object.next(0), event.object.nodes.len());
                 (if event.repaired { "repaired" } else { "event" }, event.origin)
             }

@@ -1,10 +1,11 @@
 //! simd-json with buffers that are used again and again: one text in, one tape out.
 
+use std::cell::RefCell;
 use std::mem;
 
 use simd_json::{Buffers, ErrorType, INPUT_PADDING, Tape};
 
-use super::{DEPTH_MAX, KEPT_BYTES_MAX, Parsed, numbers};
+use super::{DEPTH_MAX, KEPT_BYTES_MAX, Parsed, Places, numbers};
 
 /// Why a text has no tape.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +22,7 @@ pub(crate) struct Reader {
     tape: Tape<'static>,
     /// The copy that simd-json unescapes in place.
     copy: Vec<u8>,
+    /// See [`Places`].
     starts: Vec<u32>,
 }
 
@@ -45,6 +47,7 @@ impl Reader {
         then: impl FnOnce(Parsed<'_>) -> R,
     ) -> Result<R, Fault> {
         self.fill_copy(text);
+        let copy = self.copy.as_ptr().addr();
         let mut tape = mem::replace(&mut self.tape, Tape(Vec::new())).reset();
         let mut outcome =
             simd_json::fill_tape_padded(&mut self.copy, text.len(), &mut self.buffers, &mut tape);
@@ -64,10 +67,18 @@ impl Reader {
         }
         let answer = match outcome {
             Ok(()) => {
-                let nodes = tape.0.len();
-                let starts =
-                    fill_starts(&mut self.starts, self.buffers.structural_indexes(), text, nodes);
-                Ok(then(Parsed { nodes: &tape.0, starts, text }))
+                let mut starts = mem::take(&mut self.starts);
+                starts.clear();
+                let places = Places {
+                    nodes: &tape.0,
+                    text,
+                    copy,
+                    indexes: self.buffers.structural_indexes(),
+                    starts: RefCell::new(starts),
+                };
+                let answer = then(Parsed { nodes: &tape.0, text, places: &places, first: 0 });
+                self.starts = places.starts.into_inner();
+                Ok(answer)
             }
             Err(error) => Err(fault(error.error())),
         };
@@ -89,42 +100,6 @@ impl Reader {
         self.copy.extend_from_slice(text);
         self.copy.resize(text.len() + INPUT_PADDING, b' ');
     }
-}
-
-/// For each byte that can stand at a structural index: whether a node begins there. Those that
-/// only close or separate have no node; all others, in order, are the nodes of the tape. (The
-/// quote that ends a string is not among simd-json's indexes.)
-const OPENS_NODE: [bool; 256] = {
-    let mut table = [true; 256];
-    table[b'}' as usize] = false;
-    table[b']' as usize] = false;
-    table[b':' as usize] = false;
-    table[b',' as usize] = false;
-    table
-};
-
-/// Where in the text each node begins. Every index is written and the next one takes its place
-/// unless a node begins there: no branch depends on the data.
-fn fill_starts<'a>(
-    starts: &'a mut Vec<u32>,
-    indexes: &[u32],
-    text: &[u8],
-    nodes: usize,
-) -> &'a [u32] {
-    // One place more than nodes: the last index closes, and is written as well.
-    if starts.len() <= nodes {
-        starts.resize(nodes + 1, 0);
-    }
-    let mut used = 0;
-    for &index in indexes {
-        let byte = text.get(index as usize).copied().unwrap_or_default();
-        if let Some(place) = starts.get_mut(used) {
-            *place = index;
-        }
-        used += usize::from(OPENS_NODE.get(usize::from(byte)).copied().unwrap_or_default());
-    }
-    debug_assert_eq!(used, nodes, "one start for each node");
-    starts.get(..nodes).unwrap_or_default()
 }
 
 fn fault(error: &ErrorType) -> Fault {

@@ -19,7 +19,6 @@ pub(crate) struct Repair {
     text: Vec<u8>,
     edits: Vec<Edit>,
     in_string: bool,
-    newline_escaped: bool,
     /// How much of the original is behind us.
     read: usize,
 }
@@ -37,7 +36,6 @@ impl Repair {
         self.text.clear();
         self.edits.clear();
         self.in_string = false;
-        self.newline_escaped = false;
         self.read = 0;
         if is_utf16(original) {
             // Each of its characters would come out with a NUL beside it.
@@ -56,12 +54,6 @@ impl Repair {
     /// The repaired text.
     pub(crate) fn text(&self) -> &[u8] {
         &self.text
-    }
-
-    /// Whether a raw newline inside a string was mended: then the lines of the original may well
-    /// be texts of their own.
-    pub(crate) fn newline_escaped(&self) -> bool {
-        self.newline_escaped
     }
 
     /// The original's bytes for a range of the repaired text that begins and ends outside of
@@ -112,7 +104,6 @@ impl Repair {
                 }
                 Some(b'\\') => self.mend_escape(tail),
                 Some(&byte) if self.in_string => {
-                    self.newline_escaped |= byte == b'\n';
                     self.replace_control(byte);
                     1
                 }
@@ -228,7 +219,7 @@ fn clean_inside(text: &[u8]) -> usize {
 fn clean_outside(text: &[u8]) -> usize {
     let odd = |&byte: &u8| match byte {
         b'\t' | b'\n' | b'\r' => false,
-        _ => byte < 0x20 || byte >= 0x7F || byte == b'"',
+        _ => !(0x20..0x7F).contains(&byte) || byte == b'"',
     };
     text.iter().position(odd).unwrap_or(text.len())
 }
