@@ -11,6 +11,7 @@ pub mod check;
 use crate::config::environment::Environment;
 use crate::config::fault::Fault;
 use crate::config::{self, Config, reference};
+use crate::setup;
 
 /// The configuration, or the command line itself, is at fault.
 const EXIT_CONFIGURATION: u8 = 2;
@@ -33,6 +34,12 @@ struct Arguments {
 enum Command {
     /// Check the configuration and name every fault at once
     Check,
+    /// Create or update the index template, the lifecycle policy and the topics; can be repeated
+    Setup {
+        /// Only say what would be done
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// Print the configuration reference as Markdown
     Reference,
 }
@@ -64,9 +71,19 @@ fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     };
     match &arguments.command {
         Command::Check => output::print(&check::summary(&config))?,
+        Command::Setup { dry_run } => set_up(&config, *dry_run)?,
         Command::Reference => {}
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn set_up(config: &Config, dry_run: bool) -> anyhow::Result<()> {
+    let mut say = |line: String| output::print(&format!("{line}\n")).unwrap_or_default();
+    runtime()?.block_on(setup::run(&config.settings, &config.pipelines, dry_run, &mut say))
+}
+
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
 }
 
 fn load(arguments: &Arguments) -> Result<Config, Vec<Fault>> {

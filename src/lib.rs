@@ -21,5 +21,8 @@ pub mod prepare;
 pub mod deliver;
 pub mod pipeline;
 
+// Beside the path.
+pub mod setup;
+
 // The command line.
 pub mod cli;

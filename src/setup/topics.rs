@@ -1,0 +1,140 @@
+//! The topics: the live and dead-letter topics as delivery needs them, and the source topics where
+//! they are missing.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use rdkafka::ClientContext;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::error::RDKafkaErrorCode;
+
+use crate::config::pipeline::PipelineSpec;
+use crate::config::settings::Settings;
+use crate::kafka;
+
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// The broker decides.
+const BROKERS_DEFAULT: i32 = -1;
+
+/// A topic as it is to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Topic {
+    pub name: String,
+    /// 0: the broker's default.
+    pub partitions: u32,
+    /// 0: the broker's default.
+    pub replication: u32,
+    pub settings: Vec<(&'static str, String)>,
+}
+
+/// Every topic that Sluice reads or writes.
+#[must_use]
+pub fn wanted(settings: &Settings, pipelines: &[PipelineSpec]) -> Vec<Topic> {
+    let mut topics: Vec<_> = pipelines
+        .iter()
+        .flat_map(|spec| &spec.topics)
+        .map(|name| Topic {
+            name: name.clone(),
+            partitions: 0,
+            replication: 0,
+            settings: Vec::new(),
+        })
+        .collect();
+    if settings.live.on {
+        let live = &settings.live;
+        topics.push(Topic {
+            name: live.topic.clone(),
+            partitions: live.partitions,
+            replication: live.replication,
+            settings: vec![
+                ("cleanup.policy", "delete".to_owned()),
+                ("retention.ms", live.retention.as_millis().to_string()),
+                ("max.message.bytes", live.message_bytes_max.to_string()),
+                // Cursors by time rest on the broker's clock.
+                ("message.timestamp.type", "LogAppendTime".to_owned()),
+            ],
+        });
+    }
+    let dead = &settings.dead_letter;
+    topics.push(Topic {
+        name: dead.topic.clone(),
+        partitions: dead.partitions,
+        replication: dead.replication,
+        settings: vec![
+            ("cleanup.policy", "delete".to_owned()),
+            ("retention.ms", dead.retention.as_millis().to_string()),
+            ("max.message.bytes", dead.message_bytes_max.to_string()),
+        ],
+    });
+    topics
+}
+
+/// What became of one topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Made {
+    Created,
+    /// It was there; with what of its settings is not as wanted.
+    There(Vec<String>),
+}
+
+/// Creates what is missing and compares what is there.
+///
+/// # Errors
+/// Where the cluster cannot be reached, or refuses.
+pub async fn make(settings: &Settings, wanted: &[Topic]) -> anyhow::Result<Vec<(String, Made)>> {
+    let admin: AdminClient<DefaultClientContext> =
+        kafka::client_config(&settings.kafka)?.create().context("kafka: no admin client")?;
+    let options =
+        AdminOptions::new().operation_timeout(Some(TIMEOUT)).request_timeout(Some(TIMEOUT));
+    let new: Vec<_> = wanted.iter().map(new_topic).collect();
+    let answers = admin.create_topics(&new, &options).await.context("kafka: create topics")?;
+    let mut made = Vec::with_capacity(wanted.len());
+    for (topic, answer) in wanted.iter().zip(answers) {
+        let what = match answer {
+            Ok(_) => Made::Created,
+            Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {
+                Made::There(differences(&admin, topic, &options).await?)
+            }
+            Err((name, code)) => bail!("kafka: topic {name} cannot be created: {code}"),
+        };
+        made.push((topic.name.clone(), what));
+    }
+    Ok(made)
+}
+
+fn new_topic(topic: &Topic) -> NewTopic<'_> {
+    let number = |value: u32| match value {
+        0 => BROKERS_DEFAULT,
+        value => i32::try_from(value).unwrap_or(i32::MAX),
+    };
+    let replication = TopicReplication::Fixed(number(topic.replication));
+    let mut new = NewTopic::new(&topic.name, number(topic.partitions), replication);
+    for (key, value) in &topic.settings {
+        new = new.set(key, value);
+    }
+    new
+}
+
+/// What of a topic's settings is not as wanted, as `key is VALUE, wanted VALUE`.
+async fn differences<C: ClientContext>(
+    admin: &AdminClient<C>,
+    topic: &Topic,
+    options: &AdminOptions,
+) -> anyhow::Result<Vec<String>> {
+    if topic.settings.is_empty() {
+        return Ok(Vec::new());
+    }
+    let asked = [ResourceSpecifier::Topic(&topic.name)];
+    let answers =
+        admin.describe_configs(&asked, options).await.context("kafka: describe topics")?;
+    let Some(Ok(found)) = answers.into_iter().next() else {
+        bail!("kafka: the settings of {} cannot be read", topic.name);
+    };
+    let differs = |(key, wanted): &(&str, String)| {
+        let entry = found.get(key)?;
+        let value = entry.value.as_deref().unwrap_or_default();
+        (value != wanted).then(|| format!("{key} is {value}, wanted {wanted}"))
+    };
+    Ok(topic.settings.iter().filter_map(differs).collect())
+}
