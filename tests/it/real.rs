@@ -1,0 +1,5 @@
+//! Tests against real servers: those that `./dev env` names. Without them each says loudly that it
+//! did not run; where `SLUICE_REQUIRE_SERVERS` is set, a missing server is a failure.
+
+mod analytics;
+pub(crate) mod world;
