@@ -21,15 +21,16 @@ use tokio::runtime::Runtime;
 const PATIENCE: Duration = Duration::from_secs(90);
 const POLL: Duration = Duration::from_millis(50);
 
-/// The address of a server, or `None` with a loud line.
+/// The address of a server, or `None` with a loud line. In a round of `./dev test` the servers of
+/// that round must be there.
 pub(crate) fn server(variable: &str, test: &str) -> Option<String> {
     #[expect(clippy::disallowed_methods, reason = "the environment names the tests' servers")]
-    let (found, required) =
-        (std::env::var(variable).ok(), std::env::var("SLUICE_REQUIRE_SERVERS").ok());
+    let (found, round) = (std::env::var(variable).ok(), std::env::var("SLUICE_TEST_ROUND").ok());
     if found.is_none() {
-        // `./dev test` starts one index server at a time, and names those of this round.
-        let wanted = required.is_some_and(|round| round.split(',').any(|name| name == variable));
-        assert!(!wanted, "{test}: {variable} is not set, and this server is required");
+        let round = round.unwrap_or_default().to_uppercase().replace('-', "_");
+        let of_round = format!("SLUICE_TEST_{round}") == variable;
+        let kafka = variable == "SLUICE_TEST_KAFKA" && !matches!(round.as_str(), "" | "PLAIN");
+        assert!(!of_round && !kafka, "{test}: {variable} is not set, in its own round");
         #[expect(clippy::print_stderr, reason = "a test that does not run says so")]
         {
             eprintln!("NOT RUN (no {variable}): {test}");
