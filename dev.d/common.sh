@@ -30,14 +30,11 @@ version_of() {
   esac
 }
 
-# Index servers refuse to run as root, so root runs them as nobody.
-as_server_user() {
-  if [ "$(id -u)" -eq 0 ]; then
-    setpriv --reuid=nobody --regid="$(id -gn nobody)" --clear-groups "$@"
-  else
-    "$@"
-  fi
-}
+# Index servers refuse to run as root, so root runs them as nobody. Used before a command.
+AS_SERVER_USER=()
+if [ "$(id -u)" -eq 0 ]; then
+  AS_SERVER_USER=(setpriv --reuid=nobody --regid="$(id -gn nobody)" --clear-groups)
+fi
 
 # Sets STATE, the folder of everything that ./dev makes: .dev, or, where the
 # servers could not live there, a folder of this checkout below TMPDIR.
@@ -64,7 +61,7 @@ find_state() {
 # Unfit: a name that launcher scripts would split, or a folder closed to the servers' user.
 unfit_for_servers() {
   case $1 in *[!A-Za-z0-9/._+-]*) return 0 ;; esac
-  (cd / && ! as_server_user test -x "$1" 2>/dev/null)
+  (cd / && ! "${AS_SERVER_USER[@]}" test -x "$1" 2>/dev/null)
 }
 
 home_of() { echo "$STATE/$1"; }

@@ -2,6 +2,13 @@
 # package archive for Prometheus. Each is unpacked once below dist/.
 # shellcheck shell=bash
 
+# setting_of SERVER WHAT: a line of dev.d/versions.
+setting_of() {
+  local name=${1^^}
+  name=${name%-SECURED}_$2
+  echo "${!name}"
+}
+
 dist_of() {
   case $1 in
     kafka) echo "$STATE/dist/kafka-$KAFKA_VERSION" ;;
@@ -26,12 +33,12 @@ fetch_server() {
 
 need() { command -v "$1" >/dev/null || die "$1 is not installed: $2"; }
 
-# maven ARGUMENTS...: quiet, checksums enforced, three tries; Maven itself keeps what it fetched.
+# maven ARGUMENTS...: quiet, three tries; Maven itself keeps what it fetched.
 maven() {
   local try log=$STATE/maven.log
   need mvn "install Maven (Debian and Ubuntu: apt-get install maven)"
   for try in 1 2 3; do
-    if timeout 900 mvn -B -q -C "$@" >"$log" 2>&1 </dev/null; then return; fi
+    if timeout 900 mvn -B -q "$@" >"$log" 2>&1 </dev/null; then return; fi
     say "dev: Maven failed (try $try of 3)"
   done
   tail -n 15 "$log" >&2
@@ -65,10 +72,19 @@ fetch_index() {
   maven "org.apache.maven.plugins:maven-dependency-plugin:$MAVEN_DEPENDENCY_PLUGIN:copy" \
     -Dartifact="$group.distribution.integ-test-zip:$product:$(version_of "$server"):zip" \
     -DoutputDirectory="$into"
+  check_archive "$server" "$into/"*.zip
   unzip -q "$into/"*.zip -d "$into"
   rm "$into/"*.zip
   mv "$into/$product-$(version_of "$server")"/* "$into/"
   rm -r "${into:?}/$product-$(version_of "$server")"
+}
+
+# Not every copy of the repository serves checksums, so the archives' are kept here.
+check_archive() {
+  local wanted
+  wanted=$(setting_of "$1" SHA256)
+  if [ -z "$wanted" ] || [ "$(sha256sum <"$2" | cut -d' ' -f1)" = "$wanted" ]; then return; fi
+  die "$(basename "$2") is not the file that dev.d/versions names: remove it from Maven's repository (~/.m2/repository/org) and try again"
 }
 
 # The package is unpacked, not installed: nothing of it starts or stays on the system.
@@ -130,17 +146,16 @@ java_release() {
 
 # java_for SERVER: the home of a fitting Java that the server's user may run.
 java_for() {
-  local server=$1 wanted home name
-  name=${server^^}
-  name=${name%-SECURED}_JAVA
-  for wanted in ${!name}; do
+  local server=$1 releases wanted home
+  releases=$(setting_of "$server" JAVA)
+  for wanted in $releases; do
     while read -r home; do
       [ "$(java_release "$home")" = "$wanted" ] || continue
-      if [ "$server" = kafka ] || (cd / && as_server_user test -x "$home/bin/java"); then
+      if [ "$server" = kafka ] || (cd / && "${AS_SERVER_USER[@]}" test -x "$home/bin/java"); then
         echo "$home"
         return
       fi
     done < <(java_candidates)
   done
-  die "$server $(version_of "$server") needs Java ${!name// / or } and none was found: install that JDK (for instance Temurin) below /usr/lib/jvm, or set JAVA_HOME to it"
+  die "$server $(version_of "$server") needs Java ${releases// / or } and none was found: install that JDK (for instance Temurin) below /usr/lib/jvm, or set JAVA_HOME to it"
 }

@@ -83,7 +83,7 @@ start_index() {
   (
     cd "$home" || exit 1
     umask 027
-    as_server_user setsid env -i PATH="$PATH" HOME="$home" LANG="${LANG:-C.UTF-8}" \
+    setsid "${AS_SERVER_USER[@]}" env -i PATH="$PATH" HOME="$home" LANG="${LANG:-C.UTF-8}" \
       "${prefix}_JAVA_HOME=$java" "${prefix}_PATH_CONF=$home/config" "${prefix}_TMPDIR=$home/tmp" \
       "${prefix}_JAVA_OPTS=-Xms512m -Xmx512m $(marker_of "$server")" \
       "$dist/bin/${command[0]}" "${command[@]:1}" >"$home/start.log" 2>&1 </dev/null 9>&- &
