@@ -21,6 +21,7 @@ use verdict::Answer;
 
 pub mod client;
 mod bulk;
+mod request;
 mod reply;
 mod verdict;
 mod limit;

@@ -22,6 +22,10 @@ pub(super) enum Answer {
 }
 
 impl Answer {
+    pub(super) fn is_accepted(&self) -> bool {
+        matches!(self, Self::Created | Self::Duplicate)
+    }
+
     pub(super) fn metric(&self) -> Option<ItemVerdict> {
         match self {
             Self::Created => Some(ItemVerdict::Created),
