@@ -5,3 +5,4 @@ mod config;
 mod real;
 
 mod support;
+mod verdicts;

@@ -1,7 +1,8 @@
 //! The brake: a fault of the cluster must not empty a topic into the dead letters.
 //!
-//! It counts, per reason and over a sliding minute, what the index refused against all that it
-//! answered for good. While most is refused, the refused items are held back and sent again.
+//! It counts, per reason and over a sliding minute, the items that the index refused against all
+//! that it answered for good. While most are refused, the refused are held back and sent again; an
+//! item that is sent again counts once, with its last answer.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -49,6 +50,13 @@ pub(super) struct Counts {
     pub(super) refused: [u64; Reason::COUNT],
 }
 
+/// Where a refusal was counted, to take it back when the item is sent again.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Mark {
+    reason: Reason,
+    second: Millis,
+}
+
 impl Counts {
     pub(super) fn refuse(&mut self, reason: Reason) {
         if let Some(count) = self.refused.get_mut(reason.index()) {
@@ -91,13 +99,15 @@ impl Brake {
         self.show(&window);
     }
 
-    /// Counts the answers of one round, and engages or releases.
-    pub(super) fn record(&self, counts: &Counts) {
-        if counts.items() == 0 {
-            return;
-        }
+    /// Counts the answers of one round in place of earlier ones, and engages or releases.
+    pub(super) fn record(&self, counts: &Counts, earlier: impl Iterator<Item = Mark>) -> Stamp {
         let now = self.clock.now() / SECOND_MS;
+        let stamp = Stamp { second: now };
         let mut window = self.window();
+        earlier.for_each(|mark| window.take_back(mark));
+        if counts.items() == 0 {
+            return stamp;
+        }
         let minute = window.add(now, counts);
         let items = minute.items();
         for reason in Reason::ALL {
@@ -121,6 +131,7 @@ impl Brake {
             }
         }
         self.show(&window);
+        stamp
     }
 
     /// The reasons whose refusals are held back, as of now.
@@ -147,7 +158,27 @@ impl Brake {
     }
 }
 
+/// When a round was counted.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Stamp {
+    second: Millis,
+}
+
+impl Stamp {
+    pub(super) fn mark(self, reason: Reason) -> Mark {
+        Mark { reason, second: self.second }
+    }
+}
+
 impl Window {
+    fn take_back(&mut self, mark: Mark) {
+        let second = self.seconds.iter_mut().find(|second| second.number == mark.second);
+        let count = second.and_then(|s| s.counts.refused.get_mut(mark.reason.index()));
+        if let Some(count) = count {
+            *count = count.saturating_sub(1);
+        }
+    }
+
     /// Adds the counts of this second; answers those of the last minute.
     fn add(&mut self, now: Millis, counts: &Counts) -> Counts {
         // A clock that was set back leaves seconds in the future: they go too.
@@ -187,7 +218,7 @@ mod tests {
         let (brake, clock) = brake();
         for &(at, accepted, refused) in rounds {
             clock.set(1_000_000 + at * SECOND_MS);
-            brake.record(&answered(accepted, refused));
+            brake.record(&answered(accepted, refused), [].into_iter());
         }
         let held = if expected { vec![REFUSED] } else { Vec::new() };
         assert_eq!(brake.engaged(), held, "{rounds:?}");
@@ -214,9 +245,24 @@ mod tests {
     }
 
     #[test]
+    fn an_item_that_is_sent_again_counts_once() {
+        let (brake, clock) = brake();
+        let mut stamp = brake.record(&answered(0, 100), [].into_iter());
+        for round in 1..10 {
+            clock.set(1_000_000 + round * SECOND_MS);
+            let marks = std::iter::repeat_n(stamp.mark(REFUSED), 100);
+            stamp = brake.record(&answered(0, 100), marks);
+            assert_eq!(brake.engaged(), [REFUSED]);
+        }
+        let marks = std::iter::repeat_n(stamp.mark(REFUSED), 100);
+        brake.record(&answered(50, 50), marks);
+        assert!(brake.engaged().is_empty());
+    }
+
+    #[test]
     fn the_operator_can_switch_it_off() {
         let (brake, _) = brake();
-        brake.record(&answered(0, 100));
+        brake.record(&answered(0, 100), [].into_iter());
         let before = brake.releases();
         brake.switch(false);
         assert!(brake.engaged().is_empty());

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-use super::brake::Counts;
+use super::brake::{Counts, Mark, Stamp};
 use super::limit::backoff;
 use super::request::{Round, Sender};
 use super::trouble::{Place, Trouble};
@@ -28,7 +28,7 @@ struct Pending {
     /// Since when, without a break, the index gives it the same temporary answer.
     waiting: Option<Waiting>,
     /// Held back by the brake: due at once when that is released.
-    braked: bool,
+    braked: Option<Mark>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -54,7 +54,7 @@ impl<'a> Delivery<'a> {
     pub(super) fn new(index: &'a Inner, bulk: Bulk) -> Self {
         let due = Instant::now();
         let pending = (0..bulk.items.len())
-            .map(|item| Pending { item, due, waiting: None, braked: false })
+            .map(|item| Pending { item, due, waiting: None, braked: None })
             .collect();
         Self {
             index,
@@ -112,7 +112,7 @@ impl<'a> Delivery<'a> {
         if releases != self.releases {
             self.releases = releases;
             let now = Instant::now();
-            for pending in self.pending.iter_mut().filter(|pending| pending.braked) {
+            for pending in self.pending.iter_mut().filter(|pending| pending.braked.is_some()) {
                 pending.due = now;
             }
             return;
@@ -128,12 +128,13 @@ impl<'a> Delivery<'a> {
         let accepted = round.answers.iter().filter(|answer| answer.is_accepted()).count() as u64;
         self.index.accept(accepted);
         let mut counts = Counts { accepted, ..Counts::default() };
+        let earlier: Vec<_> = due.iter().filter_map(|pending| pending.braked).collect();
         let mut refused = Vec::new();
         let mut again = Vec::new();
         let mut trouble = round.trouble;
         for (mut pending, answer) in due.into_iter().zip(round.answers) {
             self.index.count(&answer);
-            pending.braked = false;
+            pending.braked = None;
             match self.judge(&mut pending, answer, began, &mut trouble) {
                 Judged::Done(verdict) => settle(&mut self.verdicts, pending.item, verdict),
                 Judged::Again => again.push(pending),
@@ -143,8 +144,8 @@ impl<'a> Delivery<'a> {
                 }
             }
         }
-        self.index.brake.record(&counts);
-        let braked = self.hold_or_refuse(refused);
+        let stamp = self.index.brake.record(&counts, earlier.into_iter());
+        let braked = self.hold_or_refuse(refused, stamp);
         self.index.troubles.tell();
         let fruitful = self.pending.len() + again.len() + braked.len() < before;
         self.fruitless = if fruitful { 0 } else { self.fruitless.saturating_add(1) };
@@ -207,7 +208,7 @@ impl<'a> Delivery<'a> {
     }
 
     /// Refuses for good, unless the brake holds refusals of that reason back.
-    fn hold_or_refuse(&mut self, refused: Vec<(Pending, Refusal)>) -> Vec<Pending> {
+    fn hold_or_refuse(&mut self, refused: Vec<(Pending, Refusal)>, stamp: Stamp) -> Vec<Pending> {
         if refused.is_empty() {
             return Vec::new();
         }
@@ -216,7 +217,8 @@ impl<'a> Delivery<'a> {
         let mut braked = Vec::new();
         for (pending, refusal) in refused {
             if held.contains(&refusal.reason) {
-                braked.push(Pending { due, braked: true, ..pending });
+                let mark = stamp.mark(refusal.reason);
+                braked.push(Pending { due, braked: Some(mark), ..pending });
             } else {
                 settle(&mut self.verdicts, pending.item, Verdict::Refused(refusal));
             }
