@@ -97,7 +97,8 @@ impl State<'_> {
         let Parser { reader, repair, elements } = parser;
         let mut detail = detail;
         if repair.run(text) {
-            if repair.text().iter().all(|&byte| is_blank(byte)) {
+            // A byte-order mark or padding, and nothing else.
+            if repair.text().iter().all(|&byte| is_blank(byte)) && str::from_utf8(text).is_ok() {
                 return;
             }
             let piece = Piece {

@@ -144,3 +144,118 @@ fn bulk_pairs() {
     check(format!("{index}\n \n"), &[("bulk_source_missing", format!("{index}\n \n").as_bytes())]);
     check(format!("[{create}]"), &[("event", create.as_bytes())]);
 }
+
+#[test]
+fn one_odd_byte_hides_nothing() {
+    for payload in [
+        &b"{\"a\":\"\xff\"}"[..],
+        b"{\"\xff\":1}",
+        b"{\"a\":\"\xe2\x82\"}",
+        b"{\"a\":\"\xc0\xaf\"}",
+        b"{\"a\":\"\\ud800\"}",
+        b"{\"a\":\"\\ude00\\ud83d\"}",
+        b"{\"a\":\"\x01\0\x1f\"}",
+        b"{\"a\":\"\n{}\n\"}",
+        b"{\"a\":\"\\x41\\'\\u12G4\\u12\"}",
+        b"\xef\xbb\xbf{\"a\":1}",
+        b"{\"a\":1}\0",
+        b"\0\0\0\0\x01{\"a\":1}",
+        b"{\"a\"\xff:1,\x0c\"b\":\xe2\x80\xa82}",
+        b"{\"a\":\"\\ud800\",\"b\":1e999}",
+        b"{\n\"a\":\"\xff\",\"list\":[\n{}\n]}",
+    ] {
+        whole(payload, "repaired");
+    }
+    // All of these are JSON as they are.
+    for payload in ["{\"a\":\"\u{7f}\u{2028}\u{feff}\"}", "{\"a\":\"\\u0000\"}", "{\"a\":1e999}"] {
+        whole(payload, "event");
+    }
+    // Mending these would be a guess at the structure.
+    for payload in ["{\"a\":1}}", "{\"a\":1},", "{\"a\":1}x", "{\"a\":1", "{a:1}", "\0", "tr\0ue"] {
+        whole(payload, "not_json");
+    }
+    whole(b"\xff\xfe{\0}\0", "not_json");
+}
+
+#[test]
+fn only_the_bad_element_is_repaired() {
+    check(
+        b"[{\"a\":1},{\"b\":\"\xff\xff\"}, {\"c\":\"\\ud800\"} ,{\"d\":4}]",
+        &[
+            ("event", b"{\"a\":1}"),
+            ("repaired", b"{\"b\":\"\xff\xff\"}"),
+            ("repaired", b"{\"c\":\"\\ud800\"}"),
+            ("event", b"{\"d\":4}"),
+        ],
+    );
+    check(
+        b"{\"data\":[\n{\"a\":\"\x01\"},\n{\"b\":2}\n]}",
+        &[("repaired", b"{\"a\":\"\x01\"}"), ("event", b"{\"b\":2}")],
+    );
+    // Between the elements: it counts for the next one, or for the last.
+    check(
+        b"\xef\xbb\xbf[{\"a\":1},{\"b\":2}]",
+        &[("repaired", b"{\"a\":1}"), ("event", b"{\"b\":2}")],
+    );
+    check(
+        b"[{\"a\":1},\0{\"b\":2},{\"c\":3}]\0",
+        &[("event", b"{\"a\":1}"), ("repaired", b"{\"b\":2}"), ("repaired", b"{\"c\":3}")],
+    );
+    // The mark before the first line, blank lines of odd bytes.
+    check(b"\xef\xbb\xbf{\"index\":{}}\n\0\n{\"a\":1}\n\0\0", &[("event", b"{\"a\":1}")]);
+    check(
+        b"\xef\xbb\xbf{\"a\":1}\n\xef\xbb\xbf{\"b\":2}",
+        &[("repaired", b"\xef\xbb\xbf{\"a\":1}"), ("repaired", b"\xef\xbb\xbf{\"b\":2}")],
+    );
+}
+
+/// An object of so many levels.
+fn nest(levels: usize) -> String {
+    format!("{}1{}", "{\"a\":".repeat(levels), "}".repeat(levels))
+}
+
+#[test]
+fn depth_costs_the_deep_alone() {
+    whole(nest(64), "event");
+    for levels in [65, 66, 67, 100, 2_000] {
+        whole(nest(levels), "too_deep");
+    }
+    let (sound, deep) = (nest(64), nest(65));
+    let deep_array = format!("{}{}", "[".repeat(70), "]".repeat(70));
+    let expected: &[(&str, &[u8])] = &[
+        ("event", sound.as_bytes()),
+        ("too_deep", deep.as_bytes()),
+        ("not_an_object", deep_array.as_bytes()),
+        ("event", b"{}"),
+    ];
+    let elements = format!("{sound} ,{deep},\n{deep_array}, {{}}");
+    check(format!("[{elements}]"), expected);
+    check(format!(" {{ \"data\" : [{elements} ] }}"), expected);
+    check(
+        format!("{sound}\n{deep}\n{deep_array}\n{{}}"),
+        &[
+            ("event", sound.as_bytes()),
+            ("too_deep", deep.as_bytes()),
+            // A line that is an array: its only element is the next bracket.
+            ("not_an_object", &deep_array.as_bytes()[1..deep_array.len() - 1]),
+            ("event", b"{}"),
+        ],
+    );
+    // Repaired and deep.
+    let odd = deep.replace('1', "\"\u{1}\"");
+    check(
+        format!("[{odd},{{\"a\":\"\u{1}\"}},{{}}]"),
+        &[("too_deep", odd.as_bytes()), ("repaired", b"{\"a\":\"\x01\"}"), ("event", b"{}")],
+    );
+    // Deep, and cut short.
+    whole(&deep.as_bytes()[..deep.len() - 1], "not_json");
+    check(
+        format!("{}\n{{}}", "[".repeat(1_000)),
+        &[("not_json", "[".repeat(1_000).as_bytes()), ("event", b"{}")],
+    );
+    let source = format!("{{\"index\":{{}}}}\n{deep}\n{{\"create\":{{}}}}\n{deep_array}");
+    check(source, &[("too_deep", deep.as_bytes()), ("not_an_object", deep_array.as_bytes())]);
+}
+
+mod properties;
+mod size;

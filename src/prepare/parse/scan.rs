@@ -191,7 +191,7 @@ mod tests {
         let shape = shape(text.as_bytes(), &mut ranges);
         assert_eq!(shape, expected, "{text}");
         if matches!(shape, Some(Shape::Array | Shape::Envelope)) {
-            let found: Vec<_> = ranges.into_iter().map(|range| &text[range]).collect();
+            let found: Vec<_> = ranges.into_iter().map(|range| text.get(range).unwrap()).collect();
             assert_eq!(found, elements, "{text}");
         }
     }
@@ -253,7 +253,7 @@ mod tests {
     fn agrees_with_the_parser() {
         use proptest::prelude::*;
         let pieces = proptest::sample::select(vec![
-            "{", "}", "[", "]", ",", ":", "\"a\"", "\"data\"", "1", "-0.5e3", "true", "null", " ",
+            "{", "}", "[", "]", ",", ":", "\"a\"", "\"data\"", "1", "-0.5", "true", "null", " ",
         ]);
         proptest!(|(tokens in proptest::collection::vec(pieces, 0..12))| {
             let text = tokens.concat();

@@ -170,8 +170,11 @@ proptest! {
     {
         let text = tokens.concat();
         let read = Reader::new().read(text.as_bytes(), |_| ()).is_ok();
-        let expected = serde_json::from_str::<serde_json::Value>(&text).is_ok();
-        prop_assert_eq!(read, expected, "{}", text);
+        let judged = serde_json::from_str::<serde_json::Value>(&text);
+        // serde_json knows no large numbers, and says nothing about the rest then.
+        let large = |error: &serde_json::Error| error.to_string().contains("out of range");
+        prop_assume!(!judged.as_ref().is_err_and(large));
+        prop_assert_eq!(read, judged.is_ok(), "{}", text);
     }
 }
 
