@@ -144,6 +144,6 @@ mod tests {
     fn longer_members_go_where_that_is_not_enough() {
         let line = format!(r#"{{"event_id":"x","huge":"{}","b":2}}"#, "h".repeat(5_000));
         check(&line, 1_000, r#"{"event_id":"x","b":2,"tags":["_live_truncated"]}"#);
-        check(&line, 56, r#"{"event_id":"x","tags":["_live_truncated"]}"#);
+        check(&line, 50, r#"{"event_id":"x","tags":["_live_truncated"]}"#);
     }
 }
