@@ -20,6 +20,7 @@ pub mod source;
 pub mod prepare;
 pub mod deliver;
 pub mod pipeline;
+pub mod app;
 
 // Beside the path.
 pub mod setup;

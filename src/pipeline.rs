@@ -20,7 +20,8 @@ use crate::prepare::Prepared;
 use crate::source::{Shared, Taken};
 
 /// Prepares one chunk: frame, parse, stamp, enrich, redact, trim, encode.
-pub type Prepare = Arc<dyn Fn(Chunk) -> Prepared + Send + Sync>;
+/// It fails only by our own fault.
+pub type Prepare = Arc<dyn Fn(Chunk) -> anyhow::Result<Prepared> + Send + Sync>;
 
 /// The stages and their bounds.
 pub struct Path<S> {
@@ -55,7 +56,7 @@ pub async fn run<S: Sink>(chunks: mpsc::Receiver<Taken>, path: Path<S>) -> anyho
     .try_filter_map(move |arrived| future::ready(Ok(entered(&books, arrived))));
 
     batched(prepared, batch)
-        .and_then(|batch| mirrored(&mirror, batch))
+        .and_then(move |batch| mirrored(Arc::clone(&mirror), batch))
         .map_ok(|(batch, live)| settled(&tasks, Arc::clone(&delivery), batch, live))
         .try_buffered(path.settle_in_flight_max)
         .try_for_each(|settled| future::ready(closed(&shared, settled)))
@@ -66,7 +67,7 @@ pub async fn run<S: Sink>(chunks: mpsc::Receiver<Taken>, path: Path<S>) -> anyho
 async fn prepared(prepare: Prepare, taken: Taken) -> anyhow::Result<Arrived> {
     let Taken { chunk, mut reserved } = taken;
     let work = tokio::task::spawn_blocking(move || prepare(chunk));
-    let prepared = work.await.context("a worker that prepares has failed")?;
+    let prepared = work.await.context("a worker that prepares has failed")??;
     let live = prepared.live.as_ref().map_or(0, Vec::capacity);
     reserved.set(prepared.chunk.bytes.capacity() + prepared.body.capacity() + live);
     Ok(Arrived { prepared, reserved })
@@ -84,7 +85,7 @@ fn entered(shared: &Shared, arrived: Arrived) -> Option<Arrived> {
 }
 
 async fn mirrored<S: Sink>(
-    delivery: &Delivery<S>,
+    delivery: Arc<Delivery<S>>,
     batch: Batch,
 ) -> anyhow::Result<(Batch, Vec<Sent>)> {
     let live = delivery.mirror(&batch).await;

@@ -113,7 +113,6 @@ impl<'a> Poller<'a> {
     fn reopen(mut self) -> anyhow::Result<Self> {
         info!("kafka's secrets have changed, connecting again");
         let holds = self.rebalancing.holds_made();
-        self.abandon();
         let (reading, shared, chunks) = (self.reading, self.shared, self.chunks.take());
         drop(self);
         let chunks = chunks.context("the channel of chunks is closed")?;
@@ -395,7 +394,6 @@ impl<'a> Poller<'a> {
             self.serve(BUSY_POLL)?;
             self.rebalance()?;
         }
-        self.abandon();
         Ok(())
     }
 
@@ -403,8 +401,7 @@ impl<'a> Poller<'a> {
         self.outbox.is_empty() && self.slots.iter().all(|slot| self.is_slot_settled(slot))
     }
 
-    /// Ends every hold: commits what has settled, hands over the rest. The group is left when the
-    /// consumer is dropped.
+    /// Ends every hold: commits what has settled, hands over the rest.
     fn abandon(&mut self) {
         self.consumer.context().close();
         self.outbox.clear();
@@ -416,6 +413,13 @@ impl<'a> Poller<'a> {
         let list = self.end_holds(&all);
         self.commit_now(&list);
         self.settle_debts();
+    }
+}
+
+impl Drop for Poller<'_> {
+    /// However the reading ended: the group is left properly, and every event is accounted for.
+    fn drop(&mut self) {
+        self.abandon();
     }
 }
 

@@ -1,0 +1,373 @@
+//! The composition root: makes every part, hands each its own settings, clock, registry and
+//! client, runs them, and ends them in order.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use prometheus::Registry;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::config::settings::Settings;
+use crate::deliver::batch::BatchLimits;
+use crate::deliver::dead_letter::DeadLetters;
+use crate::deliver::index::{Bulk, Index, Verdict};
+use crate::deliver::mirror::Mirror;
+use crate::deliver::producer::{Producer, ProducerSettings};
+use crate::deliver::settle::{Delivery, Sink};
+use crate::health::{Component, Health};
+use crate::http::Http;
+use crate::kafka::{self, Cluster, Look};
+use crate::ledger::Ledger;
+use crate::metrics::{Metrics, conservation};
+use crate::pipeline::{self, Path, Prepare};
+use crate::prepare::{self, Scratch};
+use crate::source::{self, Budget, Reading, Shared};
+use crate::telemetry;
+
+mod reload;
+
+pub use self::reload::Load;
+use self::reload::Plans;
+
+/// A cluster that does not answer is asked again this much later.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// How long the consumer may take to leave its group after the drain.
+const LEAVE_MAX: Duration = Duration::from_secs(10);
+/// How long the path may take to end after its source has.
+const WIND_UP_MAX: Duration = Duration::from_secs(2);
+
+/// How the process is asked to end.
+#[derive(Debug, Clone, Default)]
+pub struct Shutdown {
+    /// Take no more, finish what is in flight.
+    pub drain: CancellationToken,
+    /// End now.
+    pub at_once: CancellationToken,
+}
+
+impl Shutdown {
+    /// The first SIGTERM or SIGINT drains, the second ends at once.
+    ///
+    /// # Errors
+    /// Where signals cannot be listened for.
+    pub async fn on_signals(self) -> std::io::Result<()> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let (mut terminate, mut interrupt) =
+            (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        for token in [&self.drain, &self.at_once] {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            token.cancel();
+            info!("asked to end");
+        }
+        Ok(())
+    }
+}
+
+/// `sluice run`: logging, a runtime, signals, and [`run`] until it ends.
+///
+/// # Errors
+/// Whatever ended it before its time.
+pub fn main(config: Config, load: Load) -> anyhow::Result<()> {
+    telemetry::start(&config.settings.log, Clock::system())?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("no runtime could be made")?;
+    let shutdown = Shutdown::default();
+    let ended = runtime.block_on(async {
+        let mut signals = JoinSet::new();
+        signals.spawn(shutdown.clone().on_signals());
+        run(config, load, shutdown).await
+    });
+    // Whatever still blocks a thread, a broker's answer for one, is not waited for.
+    runtime.shutdown_background();
+    ended
+}
+
+/// Runs every part until it is asked to end, or until one of them cannot go on.
+///
+/// # Errors
+/// Where the start is refused (a missing topic or template, a port in use), and where a part
+/// failed by our own fault.
+pub async fn run(config: Config, load: Load, shutdown: Shutdown) -> anyhow::Result<()> {
+    let clock = Clock::system();
+    let plans = Plans::compile(&config.pipelines)?;
+    let metrics = Metrics::new(Registry::new(), &plans.geo_targets())?;
+    let (ledger, health) = (Arc::new(Ledger::default()), Health::default());
+    conservation::register(metrics.registry(), Arc::clone(&ledger), &clock)?;
+    let http = Http::bind(config.settings.http.listen).await?;
+    info!(version = env!("CARGO_PKG_VERSION"), http = %http.address()?, "starting");
+    let stop = CancellationToken::new();
+    let _stop_parts = stop.clone().drop_guard();
+    let mut parts = JoinSet::new();
+    parts.spawn(http.serve(metrics.clone(), health.clone(), stop.clone()));
+
+    let shared = Shared {
+        board: Arc::default(),
+        budget: Arc::new(budget(&config.settings, &metrics)),
+        ledger: Arc::clone(&ledger),
+        metrics,
+        health,
+        clock,
+    };
+    let ended = tokio::select! {
+        ended = work(config, load, plans, &shared, &shutdown) => ended,
+        failed = first_failure(&mut parts) => Err(failed),
+        () = shutdown.at_once.cancelled() => Err(anyhow::anyhow!("ended at once, as asked")),
+    };
+    tell_the_end(&ledger);
+    ended
+}
+
+/// Everything that needs the servers: waits for them, then lets events through.
+async fn work(
+    config: Config,
+    load: Load,
+    plans: Arc<Plans>,
+    shared: &Shared,
+    shutdown: &Shutdown,
+) -> anyhow::Result<()> {
+    let settings = &config.settings;
+    let index = Index::new(
+        &settings.index,
+        shared.clock.clone(),
+        shared.metrics.clone(),
+        shared.health.clone(),
+    )?;
+    let cluster = tokio::select! {
+        found = servers(&config, &index, &shared.health) => found?,
+        // Nothing was taken yet, so there is nothing to drain.
+        () = shutdown.drain.cancelled() => return Ok(()),
+    };
+    let reading = reading(&config);
+    let delivery = delivery(&config, index.clone(), &cluster, shared)?;
+    let path = path(settings, prepare(&plans, &cluster.id, &shared.clock), delivery, shared);
+    let mut watchers = JoinSet::new();
+    watchers.spawn(reload::watch(config, load, plans, index, shared.metrics.clone()));
+    tokio::select! {
+        ended = flow(reading, path, shutdown) => ended,
+        failed = first_failure(&mut watchers) => Err(failed),
+    }
+}
+
+/// Lets events through until the source has drained, or something failed.
+///
+/// # Errors
+/// Where the source or the path cannot go on, or do not end in time.
+pub async fn flow<S: Sink>(
+    reading: Reading,
+    path: Path<S>,
+    shutdown: &Shutdown,
+) -> anyhow::Result<()> {
+    let deadline = reading.limits.shutdown_deadline + LEAVE_MAX;
+    let stop = shutdown.drain.child_token();
+    let _stop_source = stop.clone().drop_guard();
+    let source = source::start(reading, path.shared.clone(), stop)?;
+    let mut ended = source.ended;
+    let mut running = JoinSet::new();
+    running.spawn(pipeline::run(source.chunks, path));
+    let overdue = async {
+        shutdown.drain.cancelled().await;
+        tokio::time::sleep(deadline).await;
+    };
+    tokio::pin!(overdue);
+    loop {
+        tokio::select! {
+            end = &mut ended => {
+                end.context("the polling thread has failed")??;
+                break;
+            }
+            Some(end) = running.join_next() => end.context("the path has failed")??,
+            () = &mut overdue => bail!("the consumer did not leave its group in time"),
+        }
+    }
+    // What the source has handed over is abandoned by the path at its next look.
+    match tokio::time::timeout(WIND_UP_MAX, running.join_next()).await {
+        Ok(Some(end)) => end.context("the path has failed")?,
+        Ok(None) => Ok(()),
+        Err(_) => {
+            warn!("deliveries were still under way at the end");
+            Ok(())
+        }
+    }
+}
+
+/// Waits until Kafka and the index can be used.
+async fn servers(config: &Config, index: &Index, health: &Health) -> anyhow::Result<Cluster> {
+    let check = async { index.check(&config.pipelines).await.map(drop) };
+    let ((), cluster) = tokio::try_join!(check, kafka_cluster(config, health))?;
+    Ok(cluster)
+}
+
+async fn kafka_cluster(config: &Config, health: &Health) -> anyhow::Result<Cluster> {
+    loop {
+        let (kafka, topics) = (config.settings.kafka.clone(), all_topics(config));
+        let look = tokio::task::spawn_blocking(move || {
+            let topics: Vec<_> = topics.iter().map(String::as_str).collect();
+            kafka::look(&kafka, &topics)
+        });
+        match look.await.context("the look at kafka has failed")?? {
+            Look::Found(cluster) => {
+                health.set(Component::Kafka, Ok(()));
+                info!(cluster = cluster.id, "kafka is there");
+                return Ok(cluster);
+            }
+            Look::Missing(topics) => bail!(
+                "kafka has no topic {}: `sluice setup` makes the topics",
+                topics.join(", ")
+            ),
+            Look::Unreachable(reason) => {
+                warn!(reason, "kafka cannot be used yet, trying on");
+                health.set(Component::Kafka, Err(reason));
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+        }
+    }
+}
+
+/// The sources, then the dead letters, then the live topic where there is one.
+fn all_topics(config: &Config) -> Vec<String> {
+    let settings = &config.settings;
+    let mut topics: Vec<_> =
+        config.pipelines.iter().flat_map(|pipeline| pipeline.topics.clone()).collect();
+    topics.push(settings.dead_letter.topic.clone());
+    if settings.live.on {
+        topics.push(settings.live.topic.clone());
+    }
+    topics
+}
+
+fn reading(config: &Config) -> Reading {
+    let of_pipeline = |(place, pipeline): (usize, &crate::config::pipeline::PipelineSpec)| {
+        pipeline.topics.iter().map(|topic| (topic.clone(), place)).collect::<Vec<_>>()
+    };
+    Reading {
+        kafka: config.settings.kafka.clone(),
+        limits: config.settings.limits.clone(),
+        topics: config.pipelines.iter().enumerate().flat_map(of_pipeline).collect(),
+    }
+}
+
+fn delivery(
+    config: &Config,
+    index: Index,
+    cluster: &Cluster,
+    shared: &Shared,
+) -> anyhow::Result<Delivery<Index>> {
+    let Settings { kafka, live, dead_letter, limits, .. } = &config.settings;
+    let settings = ProducerSettings {
+        kafka: kafka.clone(),
+        queue_bytes_max: limits.produce_bytes_max,
+        message_bytes_max: live.message_bytes_max.max(dead_letter.message_bytes_max),
+    };
+    let producer = Arc::new(Producer::new(settings, shared.health.clone())?);
+    // The live topic was asked for last.
+    let partitions = cluster.partitions.last().copied().unwrap_or_default();
+    let mirror = live.on.then(|| {
+        Mirror::new(
+            Arc::clone(&producer),
+            &live.topic,
+            u32::try_from(partitions).unwrap_or(u32::MAX),
+            live.message_bytes_max,
+            &shared.metrics,
+        )
+    });
+    let names = config.pipelines.iter().map(|pipeline| pipeline.name.clone()).collect();
+    let dead_letters =
+        DeadLetters::new(producer, &dead_letter.topic, dead_letter.message_bytes_max, names);
+    Ok(Delivery { index, mirror, dead_letters })
+}
+
+fn path(
+    settings: &Settings,
+    prepare: Prepare,
+    delivery: Delivery<Index>,
+    shared: &Shared,
+) -> Path<Index> {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    Path {
+        prepare,
+        prepare_in_flight_max: match settings.limits.prepare_threads {
+            0 => cores,
+            threads => threads,
+        },
+        batch: BatchLimits {
+            bytes_max: settings.index.batch_bytes_max,
+            age_max: settings.index.batch_age_max,
+        },
+        delivery: Arc::new(delivery),
+        // Batches that wait for their neighbours' settling do not hold a request.
+        settle_in_flight_max: settings.index.requests_in_flight_max * 2,
+        shared: shared.clone(),
+    }
+}
+
+/// Preparation with the plan in force, each worker with its own memory.
+fn prepare(plans: &Arc<Plans>, cluster_id: &str, clock: &Clock) -> Prepare {
+    let (plans, clock) = (Arc::clone(plans), clock.clone());
+    let cluster_id: Arc<str> = cluster_id.into();
+    let idle: Mutex<Vec<Scratch>> = Mutex::default();
+    Arc::new(move |chunk| {
+        let plan = plans.of(chunk.hold.pipeline).context("a chunk of no pipeline")?;
+        let context =
+            prepare::Context { plan, now: clock.now(), cluster_id: Arc::clone(&cluster_id) };
+        let lock = || idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut scratch = lock().pop().unwrap_or_default();
+        let prepared = prepare::chunk(chunk, &context, &mut scratch);
+        lock().push(scratch);
+        Ok(prepared)
+    })
+}
+
+fn budget(settings: &Settings, metrics: &Metrics) -> Budget {
+    let bytes_max = settings.limits.in_flight_bytes_max;
+    metrics.in_flight_bytes_max.set(i64::try_from(bytes_max).unwrap_or(i64::MAX));
+    Budget::new(bytes_max, metrics.in_flight_bytes.clone())
+}
+
+impl Sink for Index {
+    async fn deliver(&self, bulk: Bulk) -> Vec<Verdict> {
+        Self::deliver(self, bulk).await
+    }
+}
+
+/// The first part that ends with an error; parts that end well are not missed.
+async fn first_failure(parts: &mut JoinSet<anyhow::Result<()>>) -> anyhow::Error {
+    while let Some(end) = parts.join_next().await {
+        match end {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => return error,
+            Err(panic) => return anyhow::Error::new(panic).context("a part has failed"),
+        }
+    }
+    std::future::pending().await
+}
+
+/// The last word: what became of every event.
+fn tell_the_end(ledger: &Ledger) {
+    let end = ledger.snapshot();
+    let settled = &end.settled;
+    let (dead_lettered, skipped): (u64, u64) =
+        (settled.dead_lettered.iter().sum(), settled.skipped.iter().sum());
+    info!(
+        consumed = end.consumed,
+        created = settled.created,
+        duplicate = settled.duplicate,
+        dead_lettered,
+        skipped,
+        handed_over = settled.handed_over,
+        in_flight = end.in_flight,
+        "ended"
+    );
+    if !end.is_conserved() {
+        error!("the books do not balance: events were counted twice or never");
+    }
+}
