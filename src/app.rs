@@ -220,10 +220,9 @@ async fn kafka_cluster(config: &Config, health: &Health) -> anyhow::Result<Clust
                 info!(cluster = cluster.id, "kafka is there");
                 return Ok(cluster);
             }
-            Look::Missing(topics) => bail!(
-                "kafka has no topic {}: `sluice setup` makes the topics",
-                topics.join(", ")
-            ),
+            Look::Missing(topics) => {
+                bail!("kafka has no topic {}: `sluice setup` makes the topics", topics.join(", "))
+            }
             Look::Unreachable(reason) => {
                 warn!(reason, "kafka cannot be used yet, trying on");
                 health.set(Component::Kafka, Err(reason));

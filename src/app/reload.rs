@@ -59,8 +59,10 @@ fn compile(pipelines: &[PipelineSpec]) -> anyhow::Result<Vec<Arc<Plan>>> {
         match Plan::compile(spec) {
             Ok(plan) => plans.push(Arc::new(plan)),
             Err(faults) => {
-                let told: Vec<_> =
-                    faults.iter().map(|fault| format!("{}: {}", fault.key, fault.message)).collect();
+                let told: Vec<_> = faults
+                    .iter()
+                    .map(|fault| format!("{}: {}", fault.key, fault.message))
+                    .collect();
                 bail!("pipeline {}: {}", spec.name, told.join("; "));
             }
         }
@@ -113,7 +115,8 @@ pub(super) async fn watch(
 fn take(running: &Config, next: Config, plans: &Plans, index: &Index) -> anyhow::Result<Config> {
     let owned = |config: &Config| {
         let each = config.pipelines.iter();
-        each.map(|spec| (spec.name.clone(), spec.topics.clone(), spec.geo.clone())).collect::<Vec<_>>()
+        each.map(|spec| (spec.name.clone(), spec.topics.clone(), spec.geo.clone()))
+            .collect::<Vec<_>>()
     };
     if owned(running) != owned(&next) {
         bail!("other pipelines, topics or geo pairs take a restart");

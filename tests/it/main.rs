@@ -8,6 +8,7 @@
 
 mod config;
 mod real;
+mod delivery;
 
 mod support;
 mod verdicts;

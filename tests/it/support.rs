@@ -2,3 +2,4 @@
 
 pub(crate) mod fake_index;
 pub(crate) mod http_wire;
+pub(crate) mod rig;

@@ -1,0 +1,264 @@
+//! From Kafka to outcomes, over librdkafka's mock cluster: nothing is lost, nothing is counted
+//! twice, and no commit overtakes an event.
+
+use std::time::Duration;
+
+use sluice::config::settings::Limits;
+use sluice::deliver::mirror::partition_of;
+use sluice::outcome::{Reason, Skip};
+
+use crate::support::rig::{Choice, DEAD, Kafka, LIVE, Member, Memory, until};
+
+fn numbered(count: usize) -> impl Iterator<Item = Option<String>> {
+    (0..count).map(|number| Some(format!("a{number}")))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_event_has_one_outcome() {
+    let kafka = Kafka::start(2);
+    let mixed = [Some("a1"), Some("bad1"), None, Some("b refuse"), Some("c2"), Some("bad2")];
+    kafka.produce(0, mixed);
+    kafka.produce(1, numbered(100));
+    let index = Memory::default();
+    let member = Member::start(&kafka, index.clone(), &Choice::default());
+    until("all are settled", || member.snapshot().settled.events() == 106).await;
+    let end = member.stop().await;
+    assert_eq!((end.consumed, end.settled.created), (106, 102));
+    assert_eq!(end.settled.dead_lettered[Reason::NotJson.index()], 2);
+    assert_eq!(end.settled.dead_lettered[Reason::IndexRefused.index()], 1);
+    assert_eq!(end.settled.skipped[Skip::Tombstone.index()], 1);
+    assert_eq!(index.documents(), 102);
+    assert_eq!(kafka.committed(2), [Some(6), Some(100)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_letter_holds_the_original_bytes_and_says_why() {
+    let kafka = Kafka::start(1);
+    kafka.produce(0, [Some("a1"), Some("bad \u{e9}"), Some("b refuse")]);
+    let member = Member::start(&kafka, Memory::default(), &Choice::default());
+    until("all are settled", || member.snapshot().settled.events() == 3).await;
+    member.stop().await;
+    let mut letters = kafka.read(DEAD, 1, 2);
+    letters.sort_by(|one, other| one.headers["sluice.offset"].cmp(&other.headers["sluice.offset"]));
+    let expected = [
+        ("bad \u{e9}", "not_json", "1", Some("no JSON"), None),
+        ("b refuse", "index_refused", "2", None, Some("document_parsing_exception")),
+    ];
+    for (letter, (value, reason, offset, detail, error_type)) in letters.iter().zip(expected) {
+        let header = |name: &str| letter.headers.get(name).map(String::as_str);
+        assert_eq!(letter.value, value.as_bytes());
+        assert_eq!(header("sluice.reason"), Some(reason));
+        assert_eq!(header("sluice.topic"), Some("events"));
+        assert_eq!(header("sluice.partition"), Some("0"));
+        assert_eq!(header("sluice.offset"), Some(offset));
+        assert_eq!(header("sluice.index"), Some("0"));
+        assert_eq!(header("sluice.timestamp"), Some("1700000000000"));
+        assert_eq!(header("sluice.pipeline"), Some("gateway"));
+        assert_eq!(header("sluice.version"), Some(env!("CARGO_PKG_VERSION")));
+        assert_eq!(header("sluice.detail"), detail);
+        assert_eq!(header("sluice.error_type"), error_type);
+        assert_eq!(header("sluice.error").is_some(), error_type.is_some());
+        assert_eq!(header("sluice.truncated"), None);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_letter_too_large_for_its_topic_is_a_prefix() {
+    let kafka = Kafka::start(1);
+    let large = format!("bad{}", "x".repeat(50_000));
+    kafka.produce(0, [Some(large.as_str()), Some("a1")]);
+    let choice = Choice { dead_bytes_max: 20_000, live_bytes_max: 20_000, ..Choice::default() };
+    let member = Member::start(&kafka, Memory::default(), &choice);
+    until("all are settled", || member.snapshot().settled.events() == 2).await;
+    member.stop().await;
+    let letters = kafka.read(DEAD, 1, 1);
+    assert_eq!(letters[0].headers["sluice.truncated"], "true");
+    assert!(large.as_bytes().starts_with(&letters[0].value));
+    assert!((5_000..20_000).contains(&letters[0].value.len()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_live_topic_has_every_document_in_its_areas_order() {
+    let kafka = Kafka::start(1);
+    let events: Vec<_> = (0..300).map(|n| format!("{}{n}", ["a", "b", "c"][n % 3])).collect();
+    kafka.produce(0, events.iter().map(Some));
+    let choice = Choice { live_bytes_max: 1_024 + 40, ..Choice::default() };
+    let member = Member::start(&kafka, Memory::default(), &choice);
+    until("all are settled", || member.snapshot().settled.events() == 300).await;
+    let records = usize::try_from(member.metrics.mirrored_records.get()).unwrap();
+    member.stop().await;
+    let records = kafka.read(LIVE, 4, records);
+    for area in ["a", "b", "c"] {
+        let of_area: Vec<_> = records.iter().filter(|record| record.key == area).collect();
+        let mut lines = Vec::new();
+        for record in of_area {
+            assert_eq!(u32::try_from(record.partition), Ok(partition_of(area, 4)));
+            assert_eq!(record.headers["sluice.schema"], "1");
+            assert!(record.value.len() <= 40);
+            let text = String::from_utf8(record.value.clone()).unwrap();
+            lines.extend(text.lines().map(str::to_owned));
+        }
+        let expected: Vec<_> = events.iter().filter(|event| event.starts_with(area)).collect();
+        assert_eq!(lines.iter().collect::<Vec<_>>(), expected);
+    }
+}
+
+/// The index holds one batch back; whatever else settles meanwhile, no commit passes it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_never_covers_an_unsettled_event() {
+    let checks = [0, 3, 17].map(|held| async move {
+        let kafka = Kafka::start(3);
+        for partition in 0..3 {
+            kafka.produce(partition, numbered(200));
+        }
+        let index = Memory::holding(&[held]);
+        let choice = Choice { batch_bytes_max: 300, ..Choice::default() };
+        let member = Member::start(&kafka, index.clone(), &choice);
+        until("the batch is held", || index.waiting() == 1).await;
+        let ended = index.ended();
+        let overtakers = (held + 3).min(ended + 3);
+        until("others overtake it", || index.ended() >= overtakers).await;
+        let commits = member.metrics.commits[0].get();
+        let first = index.batch(held);
+        for _ in 0..3 {
+            for (partition, committed) in kafka.committed(3).iter().enumerate() {
+                for id in &first {
+                    let (of, offset) = id.split_once('/').unwrap();
+                    let offset: i64 = offset.parse().unwrap();
+                    if of == partition.to_string() {
+                        assert!(committed.is_none_or(|at| at <= offset), "{id} was overtaken");
+                    }
+                }
+            }
+        }
+        assert!(commits > 0 || held == 0);
+        assert!(member.snapshot().in_flight > 0);
+        index.let_go(held);
+        until("all are settled", || member.snapshot().settled.created == 600).await;
+        until("all are committed", || kafka.committed(3) == [Some(200); 3]).await;
+        member.stop().await;
+    });
+    futures::future::join_all(checks).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_waits_for_what_is_in_flight() {
+    let kafka = Kafka::start(1);
+    kafka.produce(0, numbered(100));
+    let index = Memory::holding(&[0]);
+    let member = Member::start(&kafka, index.clone(), &Choice::default());
+    until("the batch is held", || index.waiting() == 1).await;
+    member.shutdown.drain.cancel();
+    until("polling has ended", || member.snapshot().in_flight > 0).await;
+    index.let_go(0);
+    let end = member.stop().await;
+    assert_eq!(end.settled.handed_over, 0);
+    let taken = i64::try_from(end.consumed).unwrap();
+    assert_eq!(kafka.committed(1), [Some(taken)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_its_deadline_a_stop_hands_over_and_nothing_is_lost() {
+    let kafka = Kafka::start(1);
+    kafka.produce(0, numbered(100));
+    let index = Memory::holding(&[2]);
+    let limits =
+        Limits { shutdown_deadline: Duration::from_millis(300), ..Choice::default().limits };
+    let choice = Choice { limits, batch_bytes_max: 300, ..Choice::default() };
+    let member = Member::start(&kafka, index.clone(), &choice);
+    until("the batch is held", || index.waiting() == 1).await;
+    let end = member.stop().await;
+    assert!(end.settled.handed_over > 0);
+    let committed = kafka.committed(1)[0].unwrap();
+    assert!(committed < 100);
+    assert!((0..committed).all(|offset| index.has(&format!("0/{offset}"))));
+
+    let next = Member::start(&kafka, index.clone(), &Choice::default());
+    until("all are there", || index.documents() == 100).await;
+    next.stop().await;
+    assert_eq!(kafka.committed(1), [Some(100)]);
+}
+
+/// A second member joins in mid-stream: partitions change hands, each event ends up in the index
+/// under its one id, and both members' books balance.
+#[tokio::test(flavor = "multi_thread")]
+async fn partitions_change_hands_without_loss() {
+    let kafka = Kafka::start(4);
+    for partition in 0..4 {
+        kafka.produce(partition, numbered(300));
+    }
+    let index = Memory::default();
+    let first = Member::start(&kafka, index.clone(), &Choice::default());
+    until("the first is at work", || index.documents() > 0).await;
+    let second = Member::start(&kafka, index.clone(), &Choice::default());
+    until("the second has its share", || {
+        second.metrics.partitions_held.get() == 2 && first.metrics.partitions_held.get() == 2
+    })
+    .await;
+    for partition in 0..4 {
+        kafka.produce(partition, numbered(300));
+    }
+    until("all are there", || index.documents() == 2_400).await;
+    let (first, second) = (first.stop().await, second.stop().await);
+    assert!(second.consumed >= 600);
+    let created = first.settled.created + second.settled.created;
+    assert_eq!(created, 2_400);
+    assert_eq!(kafka.committed(4), [Some(600); 4]);
+}
+
+/// What is still in flight of a revoked partition at the deadline is handed over, and its late
+/// outcome is neither counted nor committed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revoke_waits_until_its_deadline() {
+    let kafka = Kafka::start(2);
+    kafka.produce(0, numbered(50));
+    kafka.produce(1, numbered(50));
+    let index = Memory::holding(&[0]);
+    let limits = Limits { revoke_deadline: Duration::from_millis(500), ..Choice::default().limits };
+    let choice = Choice { limits, batch_bytes_max: 1 << 20, ..Choice::default() };
+    let first = Member::start(&kafka, index.clone(), &choice);
+    until("the batch is held", || index.waiting() == 1).await;
+    let second = Member::start(&kafka, index.clone(), &Choice::default());
+    until("a partition was handed over", || first.snapshot().settled.handed_over > 0).await;
+    until("the second has it", || second.snapshot().settled.created > 0).await;
+    index.let_go(0);
+    until("all are there", || index.documents() == 100).await;
+    let (first, second) = (first.stop().await, second.stop().await);
+    assert_eq!(first.consumed, first.settled.events());
+    assert_eq!(second.settled.handed_over, 0);
+    assert_eq!(kafka.committed(2), [Some(50); 2]);
+}
+
+/// With the index standing still, what is taken stays within the bound, and all of it arrives
+/// when it goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn bytes_in_flight_stay_within_their_bound() {
+    let kafka = Kafka::start(2);
+    let large = "a".repeat(10_000);
+    for partition in 0..2 {
+        kafka.produce(partition, std::iter::repeat_n(Some(&large), 200));
+    }
+    let index = Memory::holding(&[0]);
+    let limits = Limits { in_flight_bytes_max: 500_000, ..Choice::default().limits };
+    let choice = Choice { limits, batch_bytes_max: 50_000, ..Choice::default() };
+    let member = Member::start(&kafka, index.clone(), &choice);
+    until("polling has stopped", || member.metrics.polling_paused.get() == 1).await;
+    assert!(member.metrics.in_flight_bytes.get() < 1_000_000);
+    assert!(member.metrics.messages.get() < 100);
+    index.let_go(0);
+    until("all are there", || index.documents() == 400).await;
+    member.stop().await;
+}
+
+/// A position that retention has overtaken: counted to the record, and reading goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_position_beyond_the_end_begins_again() {
+    let kafka = Kafka::start(1);
+    kafka.produce(0, numbered(10));
+    kafka.commit(0, 5_000);
+    let index = Memory::default();
+    let member = Member::start(&kafka, index.clone(), &Choice::default());
+    until("all are there", || index.documents() == 10).await;
+    until("its new position is committed", || kafka.committed(1) == [Some(10)]).await;
+    member.stop().await;
+}
