@@ -291,14 +291,22 @@ impl<'a> Poller<'a> {
         Ok(())
     }
 
-    /// Commits and waits for the answer: the partitions are about to be given back.
-    pub(super) fn commit_now(&mut self, list: &TopicPartitionList) {
+    /// Commits and waits for the answer, before partitions are given back; answers whether there is
+    /// nothing left to try.
+    pub(super) fn commit_now(&self, list: &TopicPartitionList) -> bool {
         if list.count() == 0 || self.consumer.assignment_lost() {
-            return;
+            return true;
         }
         match self.consumer.commit(list, CommitMode::Sync) {
-            Ok(()) => self.consumer.context().count_commit(CommitEnd::Done),
-            Err(error) => self.commit_refused(&error),
+            Ok(()) => {
+                self.consumer.context().count_commit(CommitEnd::Done);
+                true
+            }
+            Err(error) => {
+                self.consumer.context().count_commit(CommitEnd::Failed);
+                warn!(%error, "positions were not committed");
+                false
+            }
         }
     }
 
@@ -379,22 +387,45 @@ impl<'a> Poller<'a> {
             && kafka::fingerprint(&self.reading.kafka.security) != self.fingerprint
     }
 
-    /// Takes no more, waits for what is in flight, commits, leaves the group.
+    /// Takes no more, waits for what is in flight, commits, leaves the group. Rebalances go on as
+    /// usual meanwhile; partitions that come now are paused.
     fn drain(mut self) -> anyhow::Result<()> {
         let deadline = Instant::now() + self.reading.limits.shutdown_deadline;
-        self.consumer.context().close();
+        self.flow = Flow::Paused;
         self.outbox.extend(self.slots.iter_mut().filter_map(super::slots::Slot::cut));
         self.consumer.pause(&self.held()?)?;
-        while Instant::now() < deadline && !self.is_settled() {
+        // The answer to an earlier commit may never come: the last one names all positions.
+        self.slots.iter_mut().for_each(|slot| slot.committed = None);
+        while Instant::now() < deadline {
             self.send()?;
             if self.outbox.is_empty() {
                 // The end of the channel lets the last batch go without waiting for its age.
                 self.chunks = None;
             }
+            if self.is_settled() && self.commit_last()? {
+                break;
+            }
             self.serve(BUSY_POLL)?;
             self.rebalance()?;
         }
         Ok(())
+    }
+
+    /// Commits all positions; `false` asks to try again, as in the middle of a rebalance.
+    fn commit_last(&mut self) -> anyhow::Result<bool> {
+        let board = &self.shared.board;
+        let open = self.slots.iter().filter_map(|slot| {
+            let position = board.position(&slot.hold).filter(|_| slot.committed.is_none())?;
+            Some((&*slot.hold.topic, slot.hold.partition, position))
+        });
+        let list = context::list(open)?;
+        if !self.commit_now(&list) {
+            return Ok(false);
+        }
+        for slot in self.slots.iter_mut() {
+            slot.committed = board.position(&slot.hold);
+        }
+        Ok(true)
     }
 
     fn is_settled(&self) -> bool {

@@ -118,7 +118,7 @@ async fn a_commit_never_covers_an_unsettled_event() {
         let ended = index.ended();
         let overtakers = (held + 3).min(ended + 3);
         until("others overtake it", || index.ended() >= overtakers).await;
-        let commits = member.metrics.commits[0].get();
+        until("something was committed", || member.metrics.commits[0].get() > 0).await;
         let first = index.batch(held);
         for _ in 0..3 {
             for (partition, committed) in kafka.committed(3).iter().enumerate() {
@@ -131,7 +131,6 @@ async fn a_commit_never_covers_an_unsettled_event() {
                 }
             }
         }
-        assert!(commits > 0 || held == 0);
         assert!(member.snapshot().in_flight > 0);
         index.let_go(held);
         until("all are settled", || member.snapshot().settled.created == 600).await;
