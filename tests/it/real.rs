@@ -2,4 +2,5 @@
 //! did not run; where `SLUICE_REQUIRE_SERVERS` is set, a missing server is a failure.
 
 mod analytics;
+mod index;
 pub(crate) mod world;
