@@ -17,6 +17,7 @@ pub mod http;
 
 // The path: bytes from Kafka, pure preparation, delivery.
 pub mod source;
+pub mod geo;
 pub mod prepare;
 pub mod deliver;
 pub mod pipeline;

@@ -9,6 +9,7 @@
 mod config;
 mod real;
 mod delivery;
+mod geo;
 
 mod support;
 mod verdicts;

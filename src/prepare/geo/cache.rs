@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use crate::prepare::GeoOutcome;
 use crate::prepare::geo::fragment::Fragment;
 
-/// Powers of two, since the top bits of a hash choose the place.
+// Powers of two, since the top bits of a hash choose the place.
 const V4_ADDRESSES_MAX: usize = 1 << 17;
 const V6_ADDRESSES_MAX: usize = 1 << 15;
 const FRAGMENTS_MAX: usize = 1 << 14;
@@ -43,11 +43,16 @@ impl Default for Cache {
 impl Cache {
     #[must_use]
     pub fn new() -> Self {
+        Self::sized(V4_ADDRESSES_MAX, V6_ADDRESSES_MAX, FRAGMENTS_MAX)
+    }
+
+    /// All sizes are powers of two; those of addresses count both of a pair.
+    pub(super) fn sized(v4: usize, v6: usize, fragments: usize) -> Self {
         Self {
             generation: 0,
-            v4: Table::new(V4_ADDRESSES_MAX),
-            v6: Table::new(V6_ADDRESSES_MAX),
-            fragments: vec![Slot::default(); FRAGMENTS_MAX],
+            v4: Table::new(v4),
+            v6: Table::new(v6),
+            fragments: vec![Slot::default(); fragments],
         }
     }
 
@@ -84,7 +89,7 @@ impl Cache {
         offset: u32,
         make: impl FnOnce(&mut Fragment),
     ) -> Option<&Fragment> {
-        let at = place(u64::from(offset) ^ u64::from(file) << 32, FRAGMENTS_MAX);
+        let at = place(u64::from(offset) ^ u64::from(file) << 32, self.fragments.len());
         let slot = self.fragments.get_mut(at)?;
         if slot.record != Some((file, offset)) {
             slot.record = Some((file, offset));
@@ -157,6 +162,6 @@ impl Fold for u128 {
 #[inline]
 fn place(key: u64, len: usize) -> usize {
     const GOLDEN_RATIO: u64 = 0x9e37_79b9_7f4a_7c15;
-    let bits = len.trailing_zeros();
-    usize::try_from(key.wrapping_mul(GOLDEN_RATIO) >> (64 - bits)).unwrap_or_default()
+    let top = key.wrapping_mul(GOLDEN_RATIO).checked_shr(u64::BITS - len.trailing_zeros());
+    usize::try_from(top.unwrap_or_default()).unwrap_or_default()
 }
