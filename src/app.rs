@@ -25,6 +25,7 @@ use crate::kafka::{self, Cluster, Look};
 use crate::ledger::Ledger;
 use crate::metrics::{Metrics, conservation};
 use crate::pipeline::{self, Path, Prepare};
+use crate::prepare::geo::Databases;
 use crate::prepare::{self, Scratch};
 use crate::source::{self, Budget, Reading, Shared};
 use crate::telemetry;
@@ -316,8 +317,12 @@ fn prepare(plans: &Arc<Plans>, cluster_id: &str, clock: &Clock) -> Prepare {
     let idle: Mutex<Vec<Scratch>> = Mutex::default();
     Arc::new(move |chunk| {
         let plan = plans.of(chunk.hold.pipeline).context("a chunk of no pipeline")?;
-        let context =
-            prepare::Context { plan, now: clock.now(), cluster_id: Arc::clone(&cluster_id) };
+        let context = prepare::Context {
+            plan,
+            databases: Arc::new(Databases::none()),
+            now: clock.now(),
+            cluster_id: Arc::clone(&cluster_id),
+        };
         let lock = || idle.lock().unwrap_or_else(PoisonError::into_inner);
         let mut scratch = lock().pop().unwrap_or_default();
         let prepared = prepare::chunk(chunk, &context, &mut scratch);

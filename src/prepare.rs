@@ -20,12 +20,15 @@ pub mod redact;
 pub mod json;
 pub mod plan;
 
+use self::geo::Databases;
 use self::plan::Plan;
 
 /// What preparation is handed with every chunk of a pipeline; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Context {
     pub plan: Arc<Plan>,
+    /// The geo databases of this moment.
+    pub databases: Arc<Databases>,
     /// When the chunk is prepared: the `@timestamp` of its events.
     pub now: Millis,
     /// Kafka's id of the cluster that the chunk comes from; part of every `_id`.
