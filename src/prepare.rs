@@ -14,12 +14,19 @@ use crate::outcome::{Reason, Skip, labels};
 
 pub mod frame;
 pub mod parse;
+pub(crate) mod survey;
+pub(crate) mod time;
+pub(crate) mod stamp;
 pub mod enrich;
 pub mod geo;
 pub mod redact;
+pub(crate) mod trim;
+pub(crate) mod encode;
 pub mod json;
 pub mod plan;
+mod assemble;
 
+pub use self::assemble::{Scratch, chunk};
 use self::geo::Databases;
 use self::plan::Plan;
 
@@ -33,27 +40,6 @@ pub struct Context {
     pub now: Millis,
     /// Kafka's id of the cluster that the chunk comes from; part of every `_id`.
     pub cluster_id: Arc<str>,
-}
-
-/// The memory of one worker, used again for every chunk.
-#[derive(Debug, Default)]
-pub struct Scratch {
-    parser: frame::Parser,
-}
-
-/// Prepares every event of a chunk.
-pub fn chunk(chunk: Chunk, context: &Context, scratch: &mut Scratch) -> Prepared {
-    let _ = (context, &mut scratch.parser);
-    Prepared {
-        chunk,
-        body: Vec::new(),
-        live: None,
-        documents: Vec::new(),
-        rejects: Vec::new(),
-        skipped: [0; Skip::COUNT],
-        areas: Vec::new(),
-        facts: Facts::default(),
-    }
 }
 
 /// One document, as ranges: nothing is encoded a second time, not even for a retry.
@@ -146,6 +132,8 @@ labels! {
         Undated => "undated",
         /// Unreadable `datetime` values.
         DatetimeUnreadable => "datetime_unreadable",
+        /// Events without a `datetime`.
+        DatetimeMissing => "datetime_missing",
     }
 }
 

@@ -8,6 +8,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::prepare::geo::{Fragment, Keys};
 
+pub(crate) mod look_up;
+
 /// The longest text of an IPv6 address: eight groups, the last two as IPv4.
 const IPV6_TEXT_BYTES_MAX: usize = 45;
 

@@ -85,6 +85,21 @@ impl<'a> Parsed<'a> {
         )
     }
 
+    #[must_use]
+    #[inline]
+    pub fn is_null(&self, at: usize) -> bool {
+        matches!(self.nodes.get(at), Some(Node::Static(StaticNode::Null)))
+    }
+
+    #[must_use]
+    #[inline]
+    pub fn bool(&self, at: usize) -> Option<bool> {
+        match self.nodes.get(at) {
+            Some(&Node::Static(StaticNode::Bool(value))) => Some(value),
+            _ => None,
+        }
+    }
+
     /// A string, unescaped.
     #[must_use]
     #[inline]

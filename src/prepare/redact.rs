@@ -6,7 +6,7 @@ mod header;
 mod percent;
 mod query;
 mod address;
-mod path;
+pub(crate) mod path;
 mod body;
 mod pattern;
 mod plan;

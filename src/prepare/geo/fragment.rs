@@ -29,6 +29,12 @@ impl Keys {
         Self(self.0 | 1 << place)
     }
 
+    /// All but the key at this place.
+    #[must_use]
+    pub const fn without(self, place: usize) -> Self {
+        Self(self.0 & !(1 << place))
+    }
+
     #[must_use]
     pub const fn has(self, place: usize) -> bool {
         self.0 & 1 << place != 0

@@ -9,14 +9,14 @@ use crate::config::pipeline::RedactAction;
 const STEPS_MAX: usize = 63;
 
 /// The hint of every fault of a path.
-pub(super) const SUPPORTED: &str =
+pub(crate) const SUPPORTED: &str =
     "supported are `$.name`, `$['any name']`, `$[0]`, `$[*]`, `$.*`, `$..name` and what they make";
 
 /// A compiled path, and what becomes of what it finds.
 #[derive(Debug)]
-pub(super) struct Path {
+pub(crate) struct Path {
     steps: Vec<Step>,
-    pub(super) action: RedactAction,
+    pub(crate) action: RedactAction,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -35,18 +35,18 @@ enum Select {
 
 /// The place of a value in its object or array.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Child<'a> {
+pub(crate) enum Child<'a> {
     Name(&'a str),
     Index(usize),
 }
 
 /// The steps that a value may be the next of, one bit each.
-pub(super) type States = u64;
+pub(crate) type States = u64;
 
 impl Path {
     /// # Errors
     /// What is wrong with the path.
-    pub(super) fn compile(path: &str, action: RedactAction) -> Result<Self, String> {
+    pub(crate) fn compile(path: &str, action: RedactAction) -> Result<Self, String> {
         let mut chars = path.chars().peekable();
         if chars.next() != Some('$') {
             return Err("a path begins with `$`".to_owned());
@@ -63,10 +63,10 @@ impl Path {
     }
 
     /// The states of the root.
-    pub(super) const ROOT: States = 1;
+    pub(crate) const ROOT: States = 1;
 
     /// The states of a child of a value with `states`, and whether the path leads to that child.
-    pub(super) fn enter(&self, states: States, child: Child<'_>) -> (States, bool) {
+    pub(crate) fn enter(&self, states: States, child: Child<'_>) -> (States, bool) {
         let mut next = 0;
         if states == 0 {
             return (0, false);

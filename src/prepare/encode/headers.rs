@@ -1,0 +1,260 @@
+//! Headers: whatever form they came in, they leave as one object under lower-case names.
+//!
+//! A name that came twice has an array of its values, in order. Values that are not strings are
+//! written as strings, since neither server takes deeper objects for every value.
+
+use std::collections::HashMap;
+use std::hash::{Hash, Hasher};
+
+use rustc_hash::FxHasher;
+
+use crate::config::pipeline::LogPolicy;
+use crate::prepare::plan::FieldPlan;
+use crate::prepare::redact::Redacted;
+use crate::prepare::survey::Slot;
+use crate::prepare::trim::{Pass, head};
+use crate::prepare::{Mended, json};
+use crate::schema;
+
+use super::{Encoder, Written, Wrote};
+
+/// The index's limit of one header's value: four bytes a character, in one term of Lucene's.
+const VALUE_BYTES_MAX: usize = 8_191;
+/// With a name of this length, name and value together are still one term.
+const NAME_BYTES_MAX: usize = 8_191;
+/// Up to so many headers are compared with each other; more go through a hash table whose keys no
+/// sender can guess.
+const COMPARED_MAX: usize = 64;
+
+/// The headers of one field, used again for every event.
+#[derive(Debug, Default)]
+pub(super) struct Headers {
+    /// The lower-case names, one after the other.
+    names: String,
+    entries: Vec<Entry>,
+}
+
+#[derive(Debug, Clone)]
+struct Entry {
+    name: Written,
+    hash: u64,
+    value: usize,
+    /// The entry of the same name that came next.
+    next: Option<usize>,
+    /// It is in another's chain.
+    follows: bool,
+}
+
+impl Headers {
+    fn clear(&mut self) {
+        self.names.clear();
+        self.entries.clear();
+    }
+
+    fn name(&self, entry: &Entry) -> &str {
+        self.names.get(entry.name.clone()).unwrap_or_default()
+    }
+
+    fn push(&mut self, name: &str, value: usize) {
+        let start = self.names.len();
+        self.names.push_str(name);
+        if let Some(name) = self.names.get_mut(start..) {
+            name.make_ascii_lowercase();
+        }
+        let name = start..self.names.len();
+        let mut hasher = FxHasher::default();
+        self.names.get(name.clone()).hash(&mut hasher);
+        let hash = hasher.finish();
+        self.entries.push(Entry { name, hash, value, next: None, follows: false });
+    }
+
+    /// Chains the entries of one name.
+    fn chain(&mut self) {
+        if self.entries.len() > COMPARED_MAX {
+            return self.chain_many();
+        }
+        for at in 1..self.entries.len() {
+            let Some(entry) = self.entries.get(at) else { return };
+            let same =
+                |other: &Entry| other.hash == entry.hash && self.name(other) == self.name(entry);
+            let earlier = self.entries.get(..at).unwrap_or_default();
+            if let Some(before) = earlier.iter().rposition(same) {
+                self.link(before, at);
+            }
+        }
+    }
+
+    fn chain_many(&mut self) {
+        let mut links = Vec::new();
+        let mut last: HashMap<&str, usize> = HashMap::new();
+        for (at, entry) in self.entries.iter().enumerate() {
+            if let Some(before) = last.insert(self.name(entry), at) {
+                links.push((before, at));
+            }
+        }
+        for (before, at) in links {
+            self.link(before, at);
+        }
+    }
+
+    fn link(&mut self, before: usize, at: usize) {
+        if let Some(entry) = self.entries.get_mut(before) {
+            entry.next = Some(at);
+        }
+        if let Some(entry) = self.entries.get_mut(at) {
+            entry.follows = true;
+        }
+    }
+}
+
+impl Encoder<'_> {
+    /// Writes a field of headers, and keeps what is promoted from them.
+    pub(super) fn headers(&mut self, slot: Slot, field: &FieldPlan, at: usize) {
+        let pass = self.plan.pass(slot, self.output);
+        let event = self.event;
+        let is_list = event.is_object(at) || event.is_array(at);
+        let is_empty = event.is_null(at) || (is_list && event.len(at) == 0);
+        if is_empty || (pass.is_drop() && !self.plan.lifts.any_exported(self.output)) {
+            return;
+        }
+        if slot != schema::HEADERS.index() && !self.allows(LogPolicy::Header) {
+            return self.policy_cut();
+        }
+        if !is_list {
+            if !pass.is_drop() {
+                self.aside(&field.name, at);
+            }
+            return;
+        }
+        let mut headers = std::mem::take(&mut self.work.headers);
+        headers.clear();
+        self.collect(&mut headers, (field, pass), at);
+        headers.chain();
+        let start = self.out.len();
+        self.put_key(&field.name);
+        self.out.push(b'{');
+        let open = self.out.len();
+        for entry in headers.entries.iter().filter(|entry| !entry.follows) {
+            self.header((slot, pass), &headers, entry);
+        }
+        if self.out.len() == open {
+            self.out.truncate(start);
+        } else {
+            self.out.push(b'}');
+        }
+        self.work.headers = headers;
+    }
+
+    /// The members of an object, or of every object of an array.
+    fn collect(&mut self, headers: &mut Headers, (field, pass): (&FieldPlan, &Pass), at: usize) {
+        let event = self.event;
+        let mut member = |encoder: &mut Self, key: usize, value: usize| {
+            let name = event.string(key).unwrap_or_default();
+            let refused = name.is_empty() || name.contains('\0') || name.len() > NAME_BYTES_MAX;
+            if refused && !pass.part(&name.to_ascii_lowercase()).is_drop() {
+                encoder.aside(&format!("{}.{name}", field.name), value);
+            } else if !refused {
+                headers.push(name, value);
+            }
+        };
+        for (key, value) in event.members(at) {
+            member(self, key, value);
+        }
+        for element in event.elements(at) {
+            if !event.is_object(element) && !pass.is_drop() {
+                self.aside(&field.name, element);
+            }
+            for (key, value) in event.members(element) {
+                member(self, key, value);
+            }
+        }
+    }
+
+    /// All values of one name.
+    fn header(&mut self, (slot, pass): (Slot, &Pass), headers: &Headers, first: &Entry) {
+        let name = headers.name(first);
+        let event = self.event;
+        let dropped = pass.part(name).is_drop();
+        let lifts = self.plan.lifts.of_header(name);
+        if dropped && lifts.is_empty() {
+            return;
+        }
+        let start = self.out.len();
+        if self.out.last() != Some(&b'{') {
+            self.out.push(b',');
+        }
+        json::write_string(self.out, name);
+        self.out.push(b':');
+        let values = self.out.len();
+        let mut count = 0;
+        let mut next = Some(first);
+        while let Some(entry) = next {
+            next = entry.next.and_then(|next| headers.entries.get(next));
+            // A plain object holds several values of one name as an array.
+            let several = event.is_array(entry.value);
+            for value in event.elements(entry.value).chain((!several).then_some(entry.value)) {
+                let before = self.out.len();
+                if count > 0 {
+                    self.out.push(b',');
+                }
+                let written = self.out.len();
+                if self.header_value(name, value) == Wrote::Value {
+                    count += 1;
+                    self.lift_header(slot, lifts, written);
+                } else {
+                    self.out.truncate(before);
+                }
+            }
+        }
+        if count == 0 || dropped {
+            self.out.truncate(start);
+        } else if count > 1 {
+            self.out.insert(values, b'[');
+            self.out.push(b']');
+        }
+    }
+
+    fn header_value(&mut self, name: &str, at: usize) -> Wrote {
+        let event = self.event;
+        if event.is_null(at) {
+            return Wrote::Nothing;
+        }
+        if let Some(text) = event.string(at) {
+            return match self.plan.redactor.header(name, text, &mut self.work.redacted) {
+                Redacted::Same if text.len() <= VALUE_BYTES_MAX => {
+                    self.copy_string(at, text);
+                    Wrote::Value
+                }
+                redacted => self.cut_header(redacted, text),
+            };
+        }
+        let start = self.out.len();
+        self.copy(at, &Pass::Whole, None);
+        self.unfit = false;
+        let text = self.out.split_off(start);
+        let text = str::from_utf8(&text).unwrap_or_default();
+        let redacted = self.plan.redactor.header(name, text, &mut self.work.redacted);
+        self.cut_header(redacted, text)
+    }
+
+    fn cut_header(&mut self, redacted: Redacted, text: &str) -> Wrote {
+        let whole = match redacted {
+            Redacted::Same => text,
+            Redacted::Changed => &self.work.redacted,
+            Redacted::Removed => {
+                self.mark_once(Mended::Redacted);
+                return Wrote::Nothing;
+            }
+        };
+        let kept = head(whole, VALUE_BYTES_MAX);
+        let was_cut = kept.len() < whole.len();
+        json::write_string(self.out, kept);
+        if redacted == Redacted::Changed {
+            self.mark_once(Mended::Redacted);
+        }
+        if was_cut {
+            self.mark(Mended::HeaderTruncated);
+        }
+        Wrote::Value
+    }
+}

@@ -1,0 +1,111 @@
+//! Objects whose parts have types: billing, rate limits, the steps of a call, geo objects.
+
+use crate::prepare::plan::FieldPlan;
+use crate::prepare::survey::each_member;
+use crate::prepare::trim::Pass;
+
+use super::{Encoder, NAME_BYTES_MAX, Wrote};
+
+impl Encoder<'_> {
+    /// An object, or an array of objects.
+    pub(super) fn object(&mut self, field: &FieldPlan, pass: &Pass, at: usize) -> Wrote {
+        let event = self.event;
+        if event.is_object(at) {
+            return self.parts(field, pass, at, None);
+        }
+        if event.is_null(at) {
+            return Wrote::Nothing;
+        }
+        if !event.is_array(at) || !event.elements(at).all(|element| event.is_object(element)) {
+            return Wrote::Unfit;
+        }
+        self.out.push(b'[');
+        for element in event.elements(at) {
+            self.element(|encoder| encoder.parts(field, pass, element, None));
+        }
+        self.out.push(b']');
+        Wrote::Value
+    }
+
+    /// Rate limits keyed by name become an array of limits that hold their names.
+    pub(super) fn rate_limit(&mut self, field: &FieldPlan, pass: &Pass, at: usize) -> Wrote {
+        let event = self.event;
+        let keyed = event.len(at) > 0
+            && event.is_object(at)
+            && event.members(at).all(|(_, value)| event.is_object(value));
+        if !keyed {
+            return self.object(field, pass, at);
+        }
+        self.out.push(b'[');
+        each_member(&event, at, |key, limit| {
+            self.element(|encoder| encoder.parts(field, pass, limit, Some(key)));
+        });
+        self.out.push(b']');
+        Wrote::Value
+    }
+
+    /// Writes an object part by part. `named` is the place of a name that becomes its `name`.
+    fn parts(
+        &mut self,
+        field: &FieldPlan,
+        pass: &Pass,
+        object: usize,
+        named: Option<usize>,
+    ) -> Wrote {
+        const NAME: &str = "name";
+        let event = self.event;
+        let start = self.out.len();
+        self.out.push(b'{');
+        if let Some(key) = named
+            && !pass.part(NAME).is_drop()
+        {
+            self.out.extend_from_slice(b"\"name\":");
+            self.copy_string(key, event.string(key).unwrap_or_default());
+        }
+        each_member(&event, object, |key, value| {
+            let name = event.string(key).unwrap_or_default();
+            let pass = pass.part(name);
+            if pass.is_drop() {
+                return;
+            }
+            if named.is_some() && name == NAME {
+                return self.reserved(&format!("{}.{NAME}", field.name), value);
+            }
+            let member = self.out.len();
+            if self.out.last() != Some(&b'{') {
+                self.out.push(b',');
+            }
+            let wrote = self.part(field, pass, key, value);
+            if wrote != Wrote::Value {
+                self.out.truncate(member);
+            }
+            if wrote == Wrote::Unfit {
+                self.aside(&format!("{}.{name}", field.name), value);
+            }
+        });
+        self.out.push(b'}');
+        let emptied = self.out.len() == start + 2 && !pass.is_whole() && event.len(object) > 0;
+        if emptied { Wrote::Nothing } else { Wrote::Value }
+    }
+
+    fn part(&mut self, field: &FieldPlan, pass: &Pass, key: usize, value: usize) -> Wrote {
+        let name = self.event.string(key).unwrap_or_default();
+        if let Some(part) = field.parts.iter().find(|part| *part.name == *name) {
+            self.name(key);
+            return self.typed(part.kind, value, part.handling);
+        }
+        let head = name.split('.').next().unwrap_or_default();
+        let blank = |part: &str| part.trim().is_empty();
+        let refused = name.len() > NAME_BYTES_MAX
+            || name.split('.').any(blank)
+            || field.parts.iter().any(|part| *part.name == *head);
+        if refused {
+            return Wrote::Unfit;
+        }
+        self.name(key);
+        self.unfit = false;
+        let path = format!("{}.{name}", field.name);
+        let wrote = self.copy(value, pass, Some(&path));
+        if self.unfit { Wrote::Unfit } else { wrote }
+    }
+}
