@@ -173,7 +173,7 @@ impl Producer {
                 self.well(component);
                 return Ended::Acknowledged;
             };
-            let record = record_again(message, &topic, &hold, component);
+            let record = record_again(&message, &topic, &hold, component);
             if error.rdkafka_error_code() == Some(RDKafkaErrorCode::MessageSizeTooLarge) {
                 return Ended::TooLarge(Box::new(record));
             }
@@ -280,7 +280,7 @@ fn future_record(record: &Record) -> FutureRecord<'_, [u8], [u8]> {
 
 /// The record that librdkafka gave back.
 fn record_again(
-    message: OwnedMessage,
+    message: &OwnedMessage,
     topic: &Arc<str>,
     hold: &Arc<Hold>,
     component: Component,
