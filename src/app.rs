@@ -19,17 +19,18 @@ use crate::deliver::index::{Bulk, Index, Verdict};
 use crate::deliver::mirror::Mirror;
 use crate::deliver::producer::{Producer, ProducerSettings};
 use crate::deliver::settle::{Delivery, Sink};
+use crate::geo::Current;
 use crate::health::{Component, Health};
 use crate::http::Http;
 use crate::kafka::{self, Cluster, Look};
 use crate::ledger::Ledger;
 use crate::metrics::{Metrics, conservation};
 use crate::pipeline::{self, Path, Prepare};
-use crate::prepare::geo::Databases;
 use crate::prepare::{self, Scratch};
 use crate::source::{self, Budget, Reading, Shared};
 use crate::telemetry;
 
+mod geo;
 mod reload;
 
 pub use self::reload::Load;
@@ -86,7 +87,8 @@ pub fn main(config: Config, load: Load) -> anyhow::Result<()> {
     let ended = runtime.block_on(async {
         let mut signals = JoinSet::new();
         signals.spawn(shutdown.clone().on_signals());
-        run(config, load, shutdown).await
+        // Large, and held once: on the heap.
+        Box::pin(run(config, load, shutdown)).await
     });
     // Whatever still blocks a thread, a broker's answer for one, is not waited for.
     runtime.shutdown_background();
@@ -143,15 +145,19 @@ async fn work(
         shared.metrics.clone(),
         shared.health.clone(),
     )?;
-    let cluster = tokio::select! {
-        found = servers(&config, &index, &shared.health) => found?,
+    let opened = geo::open(&settings.geo, &shared.metrics);
+    let found = async { tokio::try_join!(opened, servers(&config, &index, &shared.health)) };
+    let (store, cluster) = tokio::select! {
+        found = found => found?,
         // Nothing was taken yet, so there is nothing to drain.
         () = shutdown.drain.cancelled() => return Ok(()),
     };
     let reading = reading(&config);
     let delivery = delivery(&config, index.clone(), &cluster, shared)?;
-    let path = path(settings, prepare(&plans, &cluster.id, &shared.clock), delivery, shared);
+    let prepare = prepare(&plans, store.current(), &cluster.id, &shared.clock);
+    let path = path(settings, prepare, delivery, shared);
     let mut watchers = JoinSet::new();
+    watchers.spawn(geo::watch(store, settings.geo.check_every, shared.metrics.clone()));
     watchers.spawn(reload::watch(config, load, plans, index, shared.metrics.clone()));
     tokio::select! {
         ended = flow(reading, path, shutdown) => ended,
@@ -311,7 +317,7 @@ fn path(
 }
 
 /// Preparation with the plan in force, each worker with its own memory.
-fn prepare(plans: &Arc<Plans>, cluster_id: &str, clock: &Clock) -> Prepare {
+fn prepare(plans: &Arc<Plans>, geo: Current, cluster_id: &str, clock: &Clock) -> Prepare {
     let (plans, clock) = (Arc::clone(plans), clock.clone());
     let cluster_id: Arc<str> = cluster_id.into();
     let idle: Mutex<Vec<Scratch>> = Mutex::default();
@@ -319,7 +325,7 @@ fn prepare(plans: &Arc<Plans>, cluster_id: &str, clock: &Clock) -> Prepare {
         let plan = plans.of(chunk.hold.pipeline).context("a chunk of no pipeline")?;
         let context = prepare::Context {
             plan,
-            databases: Arc::new(Databases::none()),
+            databases: geo.load_full(),
             now: clock.now(),
             cluster_id: Arc::clone(&cluster_id),
         };

@@ -137,6 +137,7 @@ pub static SETTINGS: &[Key] = keys! {
     "dead_letter.message_bytes_max", MESSAGE_BYTES, "\"8 MiB\"", "Largest record; must be above the source topics' own limit.";
 
     "geo.databases", Kind::Paths, "[]", "MaxMind DB files: one, or one for IPv4 and one for IPv6; none: no look-ups.";
+    "geo.work_dir", Kind::Path, "", "Where the private copies of the files are kept while they are in use, twice the size of each; without it the system's temporary folder.";
     "geo.check_every", Kind::Duration, "\"10s\"", "How often the files are looked at for a change.";
 
     "http.listen", Kind::Text, "\"127.0.0.1:9600\"", "Where `/metrics`, `/livez` and `/readyz` are served.";

@@ -226,8 +226,18 @@ pub struct DeadLetterSettings {
 pub struct GeoSettings {
     /// One file, or one for IPv4 and one for IPv6; none: no look-ups.
     pub databases: Vec<PathBuf>,
+    /// Where the private copies of the files are kept; `None`: the system's temporary folder.
+    pub work_dir: Option<PathBuf>,
     /// How often the files are looked at for a change.
     pub check_every: Duration,
+}
+
+impl GeoSettings {
+    /// The folder of the private copies.
+    #[must_use]
+    pub fn work_dir(&self) -> PathBuf {
+        self.work_dir.clone().unwrap_or_else(std::env::temp_dir)
+    }
 }
 
 /// Metrics and health.
@@ -281,7 +291,11 @@ impl Default for Settings {
             index: IndexSettings::default(),
             live: LiveSettings::default(),
             dead_letter: DeadLetterSettings::default(),
-            geo: GeoSettings { databases: Vec::new(), check_every: Duration::from_secs(10) },
+            geo: GeoSettings {
+                databases: Vec::new(),
+                work_dir: None,
+                check_every: Duration::from_secs(10),
+            },
             http: HttpSettings { listen: SocketAddr::from(([127, 0, 0, 1], 9600)) },
             limits: Limits::default(),
             log: LogSettings {

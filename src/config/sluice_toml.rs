@@ -53,6 +53,7 @@ pub fn read(from: &mut Reader<'_>) -> Settings {
         },
         geo: GeoSettings {
             databases: from.paths("geo.databases"),
+            work_dir: from.path("geo.work_dir"),
             check_every: from.duration("geo.check_every"),
         },
         http: HttpSettings { listen: listen(from) },
