@@ -1,17 +1,27 @@
 //! The command line: what can be asked for, and with which exit code it ends.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
 
-use clap::{Parser, Subcommand};
+use anyhow::Context as _;
+use clap::{Args, Parser, Subcommand};
 
 pub mod output;
 pub mod check;
+pub mod connect;
+pub mod trial;
 
+use crate::app;
+use crate::clock::Clock;
 use crate::config::environment::Environment;
-use crate::config::fault::Fault;
+use crate::config::fault::{Fault, SpecFault};
+use crate::config::pipeline::PipelineSpec;
 use crate::config::{self, Config, reference};
-use crate::setup;
+use crate::geo::demo;
+use crate::prepare::plan::Plan;
+use crate::{setup, traffic};
 
 /// The configuration, or the command line itself, is at fault.
 const EXIT_CONFIGURATION: u8 = 2;
@@ -20,7 +30,8 @@ const EXIT_CONFIGURATION: u8 = 2;
 #[command(
     name = "sluice",
     version,
-    about = "Kafka to Elasticsearch for API gateways: every event counted, nothing lost, nothing doubled"
+    about = "Kafka to Elasticsearch for API gateways: every event counted, nothing lost, nothing doubled",
+    after_help = "Exit codes: 0 done, 1 failed, 2 the configuration or the command line is at fault."
 )]
 struct Arguments {
     /// The configuration file [default: $SLUICE_CONFIG, then ./sluice.toml, then every default]
@@ -32,16 +43,53 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Take events from Kafka, index them, mirror them, until asked to end
+    Run,
+    /// Send sample events through a pipeline and print what becomes of each; needs no server
+    Try(trial::Options),
     /// Check the configuration and name every fault at once
-    Check,
+    Check {
+        /// Also try the brokers, the topics, the index and the geo databases
+        #[arg(long)]
+        connect: bool,
+    },
     /// Create or update the index template, the lifecycle policy and the topics; can be repeated
     Setup {
         /// Only say what would be done
         #[arg(long)]
         dry_run: bool,
     },
+    /// Write believable gateway events to a source topic, for a first look or for load
+    Traffic(TrafficOptions),
+    /// Write a small geo database of invented places, free of any licence
+    GeoDemo {
+        /// The database file to write
+        file: PathBuf,
+        /// Networks and places of your own, in the form of geoip/demo.csv
+        #[arg(long, value_name = "FILE")]
+        csv: Option<PathBuf>,
+    },
     /// Print the configuration reference as Markdown
     Reference,
+}
+
+#[derive(Debug, Args)]
+struct TrafficOptions {
+    /// Events each second; 0: as fast as Kafka takes them
+    #[arg(long, default_value_t = 50)]
+    rate: u32,
+    /// End after so many events [default: go on]
+    #[arg(long, value_name = "EVENTS")]
+    count: Option<u64>,
+    /// End after so many seconds [default: go on]
+    #[arg(long)]
+    seconds: Option<u64>,
+    /// The same seed makes the same calls
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// The topic [default: the first topic of the first pipeline]
+    #[arg(long)]
+    topic: Option<String>,
 }
 
 /// Parses the process's arguments and does what they ask for.
@@ -50,6 +98,7 @@ pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     match run(&arguments) {
         Ok(code) => code,
+        Err(error) if is_reader_gone(&error) => ExitCode::SUCCESS,
         Err(error) => {
             output::complain(&format!("error: {error:#}"));
             ExitCode::FAILURE
@@ -57,38 +106,92 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// Whoever read our output has seen enough, as `head` does.
+fn is_reader_gone(error: &anyhow::Error) -> bool {
+    let io = error.downcast_ref::<std::io::Error>();
+    io.is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
 fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    if let Command::Reference = arguments.command {
-        output::print(&reference::page())?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    let config = match load(arguments) {
-        Ok(config) => config,
-        Err(faults) => {
-            complain_of(&faults);
-            return Ok(ExitCode::from(EXIT_CONFIGURATION));
-        }
-    };
     match &arguments.command {
-        Command::Check => output::print(&check::summary(&config))?,
-        Command::Setup { dry_run } => set_up(&config, *dry_run)?,
-        Command::Reference => {}
+        Command::Reference => output::print(&reference::page())?,
+        Command::GeoDemo { file, csv } => geo_demo(file, csv.as_deref())?,
+        command => match load(arguments.config.as_deref()) {
+            Ok(config) => return with(config, command, arguments.config.clone()),
+            Err(faults) => {
+                complain_of(&faults);
+                return Ok(ExitCode::from(EXIT_CONFIGURATION));
+            }
+        },
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn set_up(config: &Config, dry_run: bool) -> anyhow::Result<()> {
-    let mut say = |line: String| output::print(&format!("{line}\n")).unwrap_or_default();
-    runtime()?.block_on(setup::run(&config.settings, &config.pipelines, dry_run, &mut say))
+/// The commands that need a sound configuration.
+fn with(config: Config, command: &Command, named: Option<PathBuf>) -> anyhow::Result<ExitCode> {
+    let mut is_well = true;
+    match command {
+        Command::Run => app::main(config, Arc::new(move || load(named.as_deref())))?,
+        Command::Try(options) => is_well = trial::run(&config, options)?,
+        Command::Check { connect } => {
+            output::print(&check::summary(&config))?;
+            if *connect {
+                is_well = runtime()?.block_on(connect::run(&config, &mut say))?;
+            }
+        }
+        Command::Setup { dry_run } => {
+            let (settings, pipelines) = (&config.settings, &config.pipelines);
+            runtime()?.block_on(setup::run(settings, pipelines, *dry_run, &mut say))?;
+        }
+        Command::Traffic(options) => write_traffic(&config, options)?,
+        Command::GeoDemo { .. } | Command::Reference => {}
+    }
+    Ok(if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// A line of progress. Where standard output is gone the work is finished all the same.
+fn say(line: String) {
+    output::print(&(line + "\n")).unwrap_or_default();
+}
+
+fn write_traffic(config: &Config, options: &TrafficOptions) -> anyhow::Result<()> {
+    let first = || config.pipelines.iter().find_map(|spec| spec.topics.first()).cloned();
+    let topic = options.topic.clone().or_else(first).context("no pipeline has a topic")?;
+    let load = traffic::Load {
+        rate: options.rate,
+        count: options.count,
+        time: options.seconds.map(Duration::from_secs),
+        seed: options.seed,
+    };
+    let written = traffic::write(&config.settings.kafka, &topic, load, &Clock::system())?;
+    say(format!("{written} events written to {topic}"));
+    Ok(())
+}
+
+fn geo_demo(file: &Path, csv: Option<&Path>) -> anyhow::Result<()> {
+    let bytes = match csv {
+        Some(path) => {
+            let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+            demo::nested(&text).with_context(|| path.display().to_string())?
+        }
+        None => demo::nested(demo::DEMO_CSV)?,
+    };
+    std::fs::write(file, bytes).with_context(|| file.display().to_string())?;
+    say(format!("{} written: use it as geo.databases", file.display()));
+    Ok(())
 }
 
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
 }
 
-fn load(arguments: &Arguments) -> Result<Config, Vec<Fault>> {
-    let environment = Environment::of_process();
-    config::load(arguments.config.as_deref(), &environment, &|_| Vec::new())
+fn load(named: Option<&Path>) -> Result<Config, Vec<Fault>> {
+    config::load(named, &Environment::of_process(), &faults_of_plan)
+}
+
+/// What only preparation can find wrong with a pipeline.
+fn faults_of_plan(spec: &PipelineSpec) -> Vec<SpecFault> {
+    Plan::compile(spec).err().unwrap_or_default()
 }
 
 fn complain_of(faults: &[Fault]) {

@@ -25,6 +25,7 @@ pub mod app;
 
 // Beside the path.
 pub mod setup;
+pub mod traffic;
 
 // The command line.
 pub mod cli;

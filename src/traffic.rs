@@ -65,7 +65,8 @@ pub fn write(
 }
 
 fn is_over(load: Load, written: u64, elapsed: Duration) -> bool {
-    load.count.is_some_and(|count| written >= count) || load.time.is_some_and(|time| elapsed >= time)
+    load.count.is_some_and(|count| written >= count)
+        || load.time.is_some_and(|time| elapsed >= time)
 }
 
 fn due(load: Load, elapsed: Duration) -> u64 {
@@ -105,7 +106,11 @@ const APIS: &[Api] = &[
         name: "accountservice",
         product: "retail-banking",
         base: "/macs-shack/sb/accounts",
-        operations: &[("GET", "/{id}/balance"), ("GET", "/{id}/transactions"), ("POST", "/transfer")],
+        operations: &[
+            ("GET", "/{id}/balance"),
+            ("GET", "/{id}/transactions"),
+            ("POST", "/transfer"),
+        ],
         backend_ms: 120,
     },
     Api {

@@ -63,6 +63,29 @@ pub fn rows(csv: &str) -> anyhow::Result<Vec<Row<'_>>> {
     numbered.map(|(line, number)| row(line).with_context(|| format!("line {number}"))).collect()
 }
 
+/// Addresses of the demo's networks, a few of each, every network before the next round of them.
+#[must_use]
+pub fn addresses() -> Vec<String> {
+    const OF_EACH: u8 = 8;
+    let rows = rows(DEMO_CSV).unwrap_or_default();
+    let round = |host: u8| rows.iter().filter_map(move |row| address(row, host));
+    (1..=OF_EACH).flat_map(round).map(|address| address.to_string()).collect()
+}
+
+/// The address so many after a network's first; a single address stands for itself, once.
+fn address(row: &Row<'_>, host: u8) -> Option<IpAddr> {
+    let address = match row.first {
+        IpAddr::V4(first) if row.first != row.last => {
+            IpAddr::from((u32::from(first) + u32::from(host)).to_be_bytes())
+        }
+        IpAddr::V6(first) if row.first != row.last => {
+            IpAddr::from((u128::from(first) + u128::from(host)).to_be_bytes())
+        }
+        single => (host == 1).then_some(single)?,
+    };
+    (address <= row.last).then_some(address)
+}
+
 fn row(line: &str) -> anyhow::Result<Row<'_>> {
     let fields: Vec<&str> = line.split(',').map(str::trim).collect();
     let Ok(
@@ -215,6 +238,20 @@ mod tests {
             rows.iter().map(|row| row.country_code).collect();
         assert!(rows.len() > 80 && countries.len() > 45, "{} {}", rows.len(), countries.len());
         assert!(rows.iter().any(|row| row.first.is_ipv6()));
+    }
+
+    #[test]
+    fn every_network_of_the_demo_has_addresses() {
+        let addresses = addresses();
+        for row in rows(DEMO_CSV).unwrap() {
+            let within = |address: &&String| {
+                let address: IpAddr = address.parse().unwrap();
+                row.first <= address && address <= row.last
+            };
+            assert!(addresses.iter().any(|address| within(&address)), "{}", row.first);
+        }
+        let once: std::collections::HashSet<_> = addresses.iter().collect();
+        assert_eq!(once.len(), addresses.len());
     }
 
     #[test]

@@ -1,16 +1,20 @@
 //! The topics: the live and dead-letter topics as delivery needs them, and the source topics where
 //! they are missing.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use rdkafka::ClientContext;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::admin::{
+    AdminClient, AdminOptions, ConfigResource, NewTopic, OwnedResourceSpecifier, ResourceSpecifier,
+    TopicReplication,
+};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::error::RDKafkaErrorCode;
 
 use crate::config::pipeline::PipelineSpec;
-use crate::config::settings::Settings;
+use crate::config::settings::{KafkaSettings, Settings};
 use crate::kafka;
 
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -101,6 +105,33 @@ pub async fn make(settings: &Settings, wanted: &[Topic]) -> anyhow::Result<Vec<(
         made.push((topic.name.clone(), what));
     }
     Ok(made)
+}
+
+/// The largest message that each of these topics takes, in bytes, batch and all; a topic whose
+/// settings we may not read is left out.
+///
+/// # Errors
+/// Where the cluster cannot be reached.
+pub async fn message_limits(
+    settings: &KafkaSettings,
+    names: &[String],
+) -> anyhow::Result<BTreeMap<String, u64>> {
+    if names.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let admin: AdminClient<DefaultClientContext> =
+        kafka::client_config(settings)?.create().context("kafka: no admin client")?;
+    let options = AdminOptions::new().request_timeout(Some(TIMEOUT));
+    let asked: Vec<_> = names.iter().map(|name| ResourceSpecifier::Topic(name)).collect();
+    let answers =
+        admin.describe_configs(&asked, &options).await.context("kafka: describe topics")?;
+    let limit = |answer: Result<ConfigResource, RDKafkaErrorCode>| {
+        let found = answer.ok()?;
+        let OwnedResourceSpecifier::Topic(name) = &found.specifier else { return None };
+        let limit = found.get("max.message.bytes")?.value.as_ref()?.parse().ok()?;
+        Some((name.clone(), limit))
+    };
+    Ok(answers.into_iter().filter_map(limit).collect())
 }
 
 fn new_topic(topic: &Topic) -> NewTopic<'_> {
