@@ -2,5 +2,13 @@
 //! did not run; where `SLUICE_REQUIRE_SERVERS` is set, a missing server is a failure.
 
 mod analytics;
+mod conflict;
+mod crash;
+mod drain;
+mod faults;
+mod geo;
 mod index;
+mod mixed;
+mod prometheus;
+mod setup;
 pub(crate) mod world;

@@ -25,7 +25,7 @@ fn check(kind: Kind, test: &str) {
 
     fields_are_those_of_the_seed(&world);
     aggregations(&world, kind);
-    assert!(running.stop().success(), "{}", world.log());
+    world.ended(running);
 }
 
 fn fields_are_those_of_the_seed(world: &World) {

@@ -1,24 +1,29 @@
-//! One real Kafka, one real index, one `sluice` process, and names that no other test uses.
+//! One real Kafka, one real index, `sluice` processes, and names that no other test uses.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::TcpListener;
-use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use elasticsearch::http::Method;
-use rdkafka::ClientConfig;
-use rdkafka::error::RDKafkaErrorCode;
-use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
-use serde_json::{Value, json};
-use sluice::config::settings::IndexSettings;
-use sluice::deliver::index::client::{Answer, Call, Client};
+use serde_json::Value;
+use sluice::config::settings::{IndexAuth, IndexSettings, Secret};
+use sluice::deliver::index::client::{Call, Client};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
+mod index;
+mod kafka;
+mod proxy;
+
+pub(crate) use self::index::Coordinates;
+pub(crate) use self::kafka::{Letter, Timed};
+pub(crate) use self::proxy::Proxy;
+
 /// Longer than anything here takes on a slow machine; reached only by a failure.
-const PATIENCE: Duration = Duration::from_secs(90);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 const POLL: Duration = Duration::from_millis(50);
 
 /// The address of a server, or `None` with a loud line. In a round of `./dev test` the servers of
@@ -45,6 +50,8 @@ pub(crate) enum Kind {
     Elasticsearch8,
     Elasticsearch9,
     OpenSearch,
+    /// Elasticsearch 8 with TLS and a password.
+    Secured,
 }
 
 impl Kind {
@@ -53,6 +60,7 @@ impl Kind {
             Self::Elasticsearch8 => "SLUICE_TEST_ELASTICSEARCH",
             Self::Elasticsearch9 => "SLUICE_TEST_ELASTICSEARCH9",
             Self::OpenSearch => "SLUICE_TEST_OPENSEARCH",
+            Self::Secured => "SLUICE_TEST_ELASTICSEARCH_SECURED",
         }
     }
 }
@@ -60,11 +68,15 @@ impl Kind {
 /// What one test needs, under names of its own. Its indices and templates go with it.
 pub(crate) struct World {
     pub(crate) kafka: String,
+    pub(crate) index_url: String,
     /// Topic, consumer group, template and index prefix.
     pub(crate) name: String,
     folder: TempDir,
+    /// The environment of its processes: what a test sets otherwise than the files say.
+    variables: BTreeMap<&'static str, String>,
     index: Client,
     listener: Client,
+    pub(crate) port: u16,
     runtime: Runtime,
 }
 
@@ -72,15 +84,27 @@ impl World {
     /// `None` where a server is missing. `settings` are more lines of sluice.toml, `pipeline` of
     /// pipeline.toml.
     pub(crate) fn new(kind: Kind, test: &str, settings: &str, pipeline: &str) -> Option<Self> {
+        let world = Self::bare(kind, test, settings, pipeline)?;
+        world.sluice(&["setup"]);
+        Some(world)
+    }
+
+    /// The same before `sluice setup`.
+    pub(crate) fn bare(kind: Kind, test: &str, settings: &str, pipeline: &str) -> Option<Self> {
         let kafka = server("SLUICE_TEST_KAFKA", test)?;
-        let index = server(kind.variable(), test)?;
+        let index_url = server(kind.variable(), test)?;
         let port = free_port();
         let name = format!("{test}-{}-{port}", std::process::id());
         let folder = TempDir::new().unwrap();
+        let of_index = IndexSettings { nodes: vec![index_url.clone()], ..IndexSettings::default() };
+        let (of_index, secrets) = match kind {
+            Kind::Secured => secured(of_index, folder.path(), test)?,
+            _ => (of_index, ""),
+        };
         let toml = format!(
             "kafka.brokers = [\"{kafka}\"]\nkafka.group = \"{name}\"\n\
-             index.nodes = [\"{index}\"]\nindex.template = \"{name}\"\nindex.replicas = 0\n\
-             index.batch_age_max = \"50ms\"\n\
+             index.nodes = [\"{index_url}\"]\nindex.template = \"{name}\"\nindex.replicas = 0\n\
+             index.batch_age_max = \"50ms\"\n{secrets}\
              live.topic = \"{name}-live\"\nlive.partitions = 2\n\
              dead_letter.topic = \"{name}-dead\"\ndead_letter.partitions = 1\n\
              http.listen = \"127.0.0.1:{port}\"\n{settings}\n"
@@ -90,31 +114,53 @@ impl World {
         fs::create_dir_all(&pipelines).unwrap();
         let toml = format!("topics = [\"{name}\"]\nindex.prefix = \"{name}\"\n{pipeline}\n");
         fs::write(pipelines.join("pipeline.toml"), toml).unwrap();
-        let world = Self {
+        Some(Self {
             kafka,
+            index_url,
             name,
             folder,
-            index: client(&index),
-            listener: client(&format!("http://127.0.0.1:{port}")),
+            variables: BTreeMap::new(),
+            index: client(of_index),
+            listener: listener(port),
+            port,
             runtime: Runtime::new().unwrap(),
-        };
-        world.sluice(&["setup"]);
-        Some(world)
+        })
     }
 
-    pub(crate) fn folder(&self) -> &Path {
-        self.folder.path()
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Writes beside and renames, as a careful operator does.
+    pub(crate) fn write(&self, name: &str, bytes: impl AsRef<[u8]>) {
+        fs::write(self.path("new"), bytes).unwrap();
+        fs::rename(self.path("new"), self.path(name)).unwrap();
+    }
+
+    /// Sets a key otherwise than the files do, for the processes that are started from now on.
+    pub(crate) fn set(&mut self, variable: &'static str, value: impl Into<String>) {
+        self.variables.insert(variable, value.into());
+    }
+
+    pub(crate) fn unset(&mut self, variable: &'static str) {
+        self.variables.remove(variable);
     }
 
     fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sluice"));
-        command.env_clear().arg("--config").arg(self.folder().join("sluice.toml"));
+        command.env_clear().envs(&self.variables);
+        command.arg("--config").arg(self.path("sluice.toml"));
         command
+    }
+
+    /// Runs a command to its end, whatever that is.
+    pub(crate) fn end_of(&self, arguments: &[&str]) -> Output {
+        self.command().args(arguments).output().unwrap()
     }
 
     /// Runs a command to its end, which must be a good one.
     pub(crate) fn sluice(&self, arguments: &[&str]) -> String {
-        let output = self.command().args(arguments).output().unwrap();
+        let output = self.end_of(arguments);
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         let errors = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "sluice {arguments:?}: {text}{errors}");
@@ -123,86 +169,51 @@ impl World {
 
     /// Starts `sluice run`; its log is shown where the test fails.
     pub(crate) fn run(&self) -> Running {
-        let file = self.folder().join("log");
-        let log = fs::File::options().create(true).append(true).open(file).unwrap();
-        let child = self.command().arg("run").stderr(log).stdout(Stdio::null()).spawn().unwrap();
+        self.run_on(self.port)
+    }
+
+    /// The same, listening elsewhere: several processes of one group.
+    pub(crate) fn run_on(&self, port: u16) -> Running {
+        let file = fs::File::options().create(true).append(true).open(self.path("log")).unwrap();
+        let mut command = self.command();
+        command.env("SLUICE_HTTP_LISTEN", format!("127.0.0.1:{port}"));
+        let child = command.arg("run").stderr(file).stdout(Stdio::null()).spawn().unwrap();
         Running { child }
     }
 
     pub(crate) fn log(&self) -> String {
-        fs::read_to_string(self.folder().join("log")).unwrap_or_default()
+        fs::read_to_string(self.path("log")).unwrap_or_default()
     }
 
-    /// Puts messages on the source topic, all acknowledged; `None` is a tombstone.
-    pub(crate) fn produce<'a>(&self, messages: impl IntoIterator<Item = Option<&'a [u8]>>) {
-        let producer: ThreadedProducer<DefaultProducerContext> = ClientConfig::new()
-            .set("bootstrap.servers", &self.kafka)
-            .set("message.max.bytes", "10000000")
-            .set("linger.ms", "20")
-            .set("compression.type", "lz4")
-            .create()
-            .unwrap();
-        for message in messages {
-            let mut record = BaseRecord::<(), [u8]>::to(&self.name).partition(0);
-            record.payload = message;
-            while let Err((error, back)) = producer.send(record) {
-                let full = Some(RDKafkaErrorCode::QueueFull);
-                assert_eq!(error.rdkafka_error_code(), full, "{error}");
-                producer.flush(POLL).unwrap_or_default();
-                record = back;
-            }
-        }
-        producer.flush(PATIENCE).unwrap();
-    }
-
-    /// Asks the index; the answer must be a good one.
-    pub(crate) fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> Value {
-        let answer = self.try_ask(method, path, body);
-        let text = String::from_utf8_lossy(&answer.body);
-        assert!((200..300).contains(&answer.status), "{path}: {} {text}", answer.status);
-        serde_json::from_str(&text).unwrap_or(Value::Null)
-    }
-
-    fn try_ask(&self, method: Method, path: &str, body: Option<&Value>) -> Answer {
-        let call = Call {
-            method,
-            path,
-            content_type: "application/json",
-            gzip: false,
-            body: body.map(|body| body.to_string().into()),
-        };
-        self.runtime.block_on(self.index.call(call)).unwrap()
-    }
-
-    /// Searches this test's indices, after a refresh.
-    pub(crate) fn search(&self, body: &Value) -> Value {
-        self.ask(Method::Post, &format!("/{}-*/_refresh", self.name), None);
-        self.ask(Method::Post, &format!("/{}-*/_search", self.name), Some(body))
-    }
-
-    /// Every document, by its `_id`.
-    pub(crate) fn documents(&self) -> BTreeMap<String, Value> {
-        let found = self.search(&json!({ "size": 10_000, "track_total_hits": true }));
-        let hits = found["hits"]["hits"].as_array().unwrap();
-        hits.iter()
-            .map(|hit| (hit["_id"].as_str().unwrap().to_owned(), hit["_source"].clone()))
-            .collect()
-    }
-
-    pub(crate) fn count(&self) -> u64 {
-        let found = self.search(&json!({ "size": 0, "track_total_hits": true }));
-        found["hits"]["total"]["value"].as_u64().unwrap()
+    /// How many lines of the log hold a text.
+    pub(crate) fn lines_with(&self, text: &str) -> usize {
+        self.log().lines().filter(|line| line.contains(text)).count()
     }
 
     /// A path of the process's own listener: status and text.
     pub(crate) fn get(&self, path: &str) -> Option<(u16, String)> {
-        let answer = self.runtime.block_on(self.listener.call(Call::get(path))).ok()?;
+        self.get_from(&self.listener, path)
+    }
+
+    /// What another server answers to a question.
+    pub(crate) fn ask_at(&self, url: &str, path: &str) -> Value {
+        let settings = IndexSettings { nodes: vec![url.to_owned()], ..IndexSettings::default() };
+        let answer = self.get_from(&client(settings), path);
+        serde_json::from_str(&answer.map(|(_, text)| text).unwrap_or_default()).unwrap_or_default()
+    }
+
+    fn get_from(&self, listener: &Client, path: &str) -> Option<(u16, String)> {
+        let answer = self.runtime.block_on(listener.call(Call::get(path))).ok()?;
         Some((answer.status, String::from_utf8_lossy(&answer.body).into_owned()))
     }
 
     /// One scrape; each has to be conserved.
     pub(crate) fn metrics(&self) -> Option<Metrics> {
-        let (status, text) = self.get("/metrics")?;
+        self.metrics_from(&self.listener)
+    }
+
+    pub(crate) fn metrics_from(&self, listener: &Client) -> Option<Metrics> {
+        let (status, text) = self.get_from(listener, "/metrics")?;
         assert_eq!(status, 200, "{text}");
         let metrics = Metrics(text);
         let [consumed, settled, in_flight] = ["consumed_total", "settled_total", "in_flight"]
@@ -232,6 +243,22 @@ impl World {
             (settled >= events && metrics.sum("sluice_events_in_flight") < 0.5).then_some(metrics)
         })
     }
+
+    pub(crate) fn ready(&self) {
+        self.until("it is ready", |world| (world.get("/readyz")?.0 == 200).then_some(()));
+    }
+
+    /// Waits until it is not ready for a reason that holds this text, and answers the reason.
+    pub(crate) fn not_ready(&self, why: &str) -> String {
+        self.until(&format!("it is not ready: {why}"), |world| {
+            let (status, reason) = world.get("/readyz")?;
+            (status == 503 && reason.contains(why)).then_some(reason)
+        })
+    }
+
+    pub(crate) fn ended(&self, running: Running) {
+        assert!(running.stop().success(), "{}", self.log());
+    }
 }
 
 impl Drop for World {
@@ -258,6 +285,17 @@ impl Metrics {
         let series = self.0.lines().filter(|line| line.starts_with(series));
         series.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).sum()
     }
+
+    /// The same as a whole number, as counters are.
+    pub(crate) fn count(&self, series: &str) -> u64 {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a counter")]
+        let count = self.sum(series) as u64;
+        count
+    }
+
+    pub(crate) fn settled(&self, outcome: &str) -> u64 {
+        self.count(&format!("sluice_events_settled_total{{outcome=\"{outcome}\""))
+    }
 }
 
 /// A running process, ended with the test.
@@ -278,6 +316,10 @@ impl Running {
         assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
         self.child.wait().unwrap()
     }
+
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
 }
 
 impl Drop for Running {
@@ -288,14 +330,38 @@ impl Drop for Running {
     }
 }
 
-fn client(address: &str) -> Client {
-    let (nodes, short) = (vec![address.to_owned()], Duration::from_millis(50));
-    let settings =
-        IndexSettings { nodes, backoff_min: short, backoff_max: short, ..IndexSettings::default() };
+/// Puts what the secured index asks for into the test's own folder, where it can be changed.
+fn secured(
+    settings: IndexSettings,
+    folder: &Path,
+    test: &str,
+) -> Option<(IndexSettings, &'static str)> {
+    let username = server("SLUICE_TEST_USER", test)?;
+    let password = folder.join("password");
+    fs::write(&password, server("SLUICE_TEST_PASSWORD", test)?).unwrap();
+    let ca_file = PathBuf::from(server("SLUICE_TEST_CA_FILE", test)?);
+    fs::copy(&ca_file, folder.join("ca.pem")).unwrap();
+    let auth = IndexAuth::Basic { username, password: Secret::File(password) };
+    Some((
+        IndexSettings { auth, ca_file: Some(ca_file), ..settings },
+        "index.username = \"sluice\"\nindex.password_file = \"password\"\n\
+         index.ca_file = \"ca.pem\"\n",
+    ))
+}
+
+/// A client of a process's own listener.
+pub(crate) fn listener(port: u16) -> Client {
+    let nodes = vec![format!("http://127.0.0.1:{port}")];
+    client(IndexSettings { nodes, ..IndexSettings::default() })
+}
+
+fn client(settings: IndexSettings) -> Client {
+    let short = Duration::from_millis(50);
+    let settings = IndexSettings { backoff_min: short, backoff_max: short, ..settings };
     Client::new(&settings).unwrap()
 }
 
 /// A port that was free a moment ago.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
