@@ -43,30 +43,14 @@ pub async fn run(
         settings: &settings.index,
         pipelines,
     };
-    lifecycle(client, &target, dry_run, say).await?;
+    let mut work = Work { client, dry_run, say, is_done: true };
+    work.lifecycle(&target).await?;
     for template in template::templates(&target) {
-        put_template(client, &template, dry_run, say).await?;
+        work.template(&template).await?;
     }
-    let wanted = topics::wanted(settings, pipelines);
-    if dry_run {
-        for topic in wanted {
-            say(format!("kafka: would create the topic {} if it is missing", topic.name));
-            for (key, value) in topic.settings {
-                say(format!("  {key} = {value}"));
-            }
-        }
-        return Ok(());
-    }
-    for (name, made) in topics::make(settings, &wanted).await? {
-        match made {
-            topics::Made::Created => say(format!("kafka: topic {name} created")),
-            topics::Made::There(differences) => {
-                say(format!("kafka: topic {name} is there"));
-                for difference in differences {
-                    say(format!("  {difference}: left alone, change it with your Kafka tools"));
-                }
-            }
-        }
+    work.topics(settings, pipelines).await?;
+    if work.is_done {
+        (work.say)("nothing to do".to_owned());
     }
     Ok(())
 }
@@ -85,61 +69,130 @@ async fn has_lifecycle(client: &Client, family: Family) -> anyhow::Result<bool> 
     Ok(asks && ask(client, Call::get("/_ilm/status")).await?.status == 200)
 }
 
-async fn lifecycle(
-    client: &Client,
-    target: &Target<'_>,
+/// One run through everything that has to be there.
+struct Work<'a> {
+    client: &'a Client,
     dry_run: bool,
-    say: &mut (dyn FnMut(String) + Send),
-) -> anyhow::Result<()> {
-    let Some(policy) = template::lifecycle_policy(target.settings) else {
-        say("index: no lifecycle policy, index.retention_days is 0".to_owned());
-        return Ok(());
-    };
-    let name = &target.settings.template;
-    if !target.lifecycle {
-        say(format!(
-            "index: this server offers no lifecycle policies; delete indices older than {} days \
-             by your own means",
-            target.settings.retention_days.unwrap_or_default()
-        ));
-        return Ok(());
-    }
-    let path = format!("/_ilm/policy/{name}");
-    put(client, &path, &policy, dry_run, say).await
+    say: &'a mut (dyn FnMut(String) + Send),
+    /// Nothing was missing or not as it should be.
+    is_done: bool,
 }
 
-async fn put_template(
-    client: &Client,
-    template: &Template,
-    dry_run: bool,
-    say: &mut (dyn FnMut(String) + Send),
-) -> anyhow::Result<()> {
-    let path = format!("/_index_template/{}", template.name);
-    put(client, &path, &template.body, dry_run, say).await
+impl Work<'_> {
+    async fn lifecycle(&mut self, target: &Target<'_>) -> anyhow::Result<()> {
+        let Some(policy) = template::lifecycle_policy(target.settings) else {
+            (self.say)("index: no lifecycle policy, index.retention_days is 0".to_owned());
+            return Ok(());
+        };
+        let name = &target.settings.template;
+        if !target.lifecycle {
+            (self.say)(format!(
+                "index: this server offers no lifecycle policies; delete indices older than {} \
+                 days by your own means",
+                target.settings.retention_days.unwrap_or_default()
+            ));
+            return Ok(());
+        }
+        let path = format!("/_ilm/policy/{name}");
+        let there = self.there(&path).await?;
+        let theirs = there.as_ref().and_then(|there| there.get(name));
+        let is_same = theirs.is_some_and(|theirs| covers(theirs, &policy));
+        self.put(&path, &policy, is_same).await
+    }
+
+    async fn template(&mut self, template: &Template) -> anyhow::Result<()> {
+        let path = format!("/_index_template/{}", template.name);
+        let there = self.there(&path).await?;
+        let place = "/index_templates/0/index_template";
+        let theirs = there.as_ref().and_then(|there| there.pointer(place));
+        let is_same = theirs.is_some_and(|theirs| is_same_template(theirs, &template.body));
+        self.put(&path, &template.body, is_same).await
+    }
+
+    /// What the server has at a path.
+    async fn there(&self, path: &str) -> anyhow::Result<Option<Value>> {
+        let answer = ask(self.client, Call::get(path)).await?;
+        if answer.status == 404 {
+            return Ok(None);
+        }
+        accepted(&answer, path).map(Some)
+    }
+
+    async fn put(&mut self, path: &str, body: &Value, is_there: bool) -> anyhow::Result<()> {
+        if is_there {
+            (self.say)(format!("index: {path} is in place"));
+            return Ok(());
+        }
+        self.is_done = false;
+        if self.dry_run {
+            (self.say)(format!("index: would PUT {path}\n{body:#}"));
+            return Ok(());
+        }
+        let call = Call {
+            method: Method::Put,
+            path,
+            content_type: "application/json",
+            gzip: false,
+            body: Some(Bytes::from(body.to_string())),
+        };
+        let answer = ask(self.client, call).await?;
+        accepted(&answer, path)?;
+        (self.say)(format!("index: {path} is written"));
+        Ok(())
+    }
+
+    async fn topics(
+        &mut self,
+        settings: &Settings,
+        pipelines: &[PipelineSpec],
+    ) -> anyhow::Result<()> {
+        let wanted = topics::wanted(settings, pipelines);
+        let made = topics::make(settings, &wanted, self.dry_run).await?;
+        for (topic, made) in wanted.iter().zip(made) {
+            let name = &topic.name;
+            match made {
+                topics::Made::Created => {
+                    self.is_done = false;
+                    let done = if self.dry_run { "would be created" } else { "created" };
+                    (self.say)(format!("kafka: topic {name} {done}"));
+                    for (key, value) in topic.settings.iter().filter(|_| self.dry_run) {
+                        (self.say)(format!("  {key} = {value}"));
+                    }
+                }
+                topics::Made::There(differences) => {
+                    (self.say)(format!("kafka: topic {name} is there"));
+                    for difference in differences {
+                        (self.say)(format!(
+                            "  {difference}: left alone, change it with your Kafka tools"
+                        ));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
 }
 
-async fn put(
-    client: &Client,
-    path: &str,
-    body: &Value,
-    dry_run: bool,
-    say: &mut (dyn FnMut(String) + Send),
-) -> anyhow::Result<()> {
-    if dry_run {
-        say(format!("index: would PUT {path}\n{body:#}"));
-        return Ok(());
+/// Whether the server's template is ours. It adds members of its own beside those that it was
+/// given, but none within them.
+fn is_same_template(theirs: &Value, ours: &Value) -> bool {
+    let part = |template: &Value| template.get("template").cloned().unwrap_or_default();
+    covers(theirs, ours) && covers(&part(ours), &part(theirs))
+}
+
+/// Whether everything of `ours` is in `theirs`. The servers give settings back as strings.
+fn covers(theirs: &Value, ours: &Value) -> bool {
+    match (theirs, ours) {
+        (Value::Object(theirs), Value::Object(ours)) => ours
+            .iter()
+            .all(|(name, value)| theirs.get(name).is_some_and(|theirs| covers(theirs, value))),
+        (Value::Array(theirs), Value::Array(ours)) => {
+            theirs.len() == ours.len() && theirs.iter().zip(ours).all(|(a, b)| covers(a, b))
+        }
+        (Value::String(theirs), Value::String(ours)) => theirs == ours,
+        (Value::String(text), other) | (other, Value::String(text)) => other.to_string() == *text,
+        (theirs, ours) => theirs == ours,
     }
-    let call = Call {
-        method: Method::Put,
-        path,
-        content_type: "application/json",
-        gzip: false,
-        body: Some(Bytes::from(body.to_string())),
-    };
-    let answer = ask(client, call).await?;
-    accepted(&answer, path)?;
-    say(format!("index: {path} is in place"));
-    Ok(())
 }
 
 async fn ask(client: &Client, call: Call<'_>) -> anyhow::Result<Answer> {
@@ -163,5 +216,37 @@ fn family_name(family: Family) -> &'static str {
     match family {
         Family::Elasticsearch => "Elasticsearch",
         Family::OpenSearch => "OpenSearch",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_the_servers_give_back_is_what_they_were_given() {
+        let ours = json!({
+            "priority": 200,
+            "template": { "settings": { "index": { "number_of_shards": 1 } },
+                          "mappings": { "dynamic": false } },
+        });
+        let check = |pointer: &str, value: Value, expected: bool| {
+            let mut theirs = ours.clone();
+            theirs["composed_of"] = json!([]);
+            if let Some(place) = theirs.pointer_mut(pointer) {
+                *place = value;
+            }
+            assert_eq!(is_same_template(&theirs, &ours), expected, "{pointer}: {theirs}");
+        };
+        check("", json!({}), false);
+        check("/priority", json!(200), true);
+        check("/priority", json!(201), false);
+        check("/template/settings/index", json!({ "number_of_shards": "1" }), true);
+        check("/template/settings/index", json!({ "number_of_shards": "2" }), false);
+        check("/template/settings/index", json!({ "number_of_shards": "1", "x": "1" }), false);
+        check("/template/mappings", json!({ "dynamic": "false" }), true);
+        check("/template/mappings", json!({}), false);
     }
 }

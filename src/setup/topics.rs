@@ -82,17 +82,23 @@ pub enum Made {
     There(Vec<String>),
 }
 
-/// Creates what is missing and compares what is there.
+/// Creates what is missing and compares what is there; the answers in the order of `wanted`. With
+/// `dry_run` the brokers only say what they would create.
 ///
 /// # Errors
 /// Where the cluster cannot be reached, or refuses.
-pub async fn make(settings: &Settings, wanted: &[Topic]) -> anyhow::Result<Vec<(String, Made)>> {
+pub async fn make(
+    settings: &Settings,
+    wanted: &[Topic],
+    dry_run: bool,
+) -> anyhow::Result<Vec<Made>> {
     let admin: AdminClient<DefaultClientContext> =
         kafka::client_config(&settings.kafka)?.create().context("kafka: no admin client")?;
     let options =
         AdminOptions::new().operation_timeout(Some(TIMEOUT)).request_timeout(Some(TIMEOUT));
     let new: Vec<_> = wanted.iter().map(new_topic).collect();
-    let answers = admin.create_topics(&new, &options).await.context("kafka: create topics")?;
+    let create = options.clone().validate_only(dry_run);
+    let answers = admin.create_topics(&new, &create).await.context("kafka: create topics")?;
     let mut made = Vec::with_capacity(wanted.len());
     for (topic, answer) in wanted.iter().zip(answers) {
         let what = match answer {
@@ -102,7 +108,7 @@ pub async fn make(settings: &Settings, wanted: &[Topic]) -> anyhow::Result<Vec<(
             }
             Err((name, code)) => bail!("kafka: topic {name} cannot be created: {code}"),
         };
-        made.push((topic.name.clone(), what));
+        made.push(what);
     }
     Ok(made)
 }

@@ -2,7 +2,7 @@
 
 use super::{Case, Expected, case, dead, indexed, several};
 
-const GOOD: &str = r#"{"api_name":"good"}"#;
+const GOOD: &str = r#"{"api_name":"good","datetime":"2026-01-02T03:04:05.678Z"}"#;
 const FOUND: &str = r#""api_name":"good""#;
 
 pub(super) fn cases() -> Vec<Case> {

@@ -71,7 +71,7 @@ fn fields() -> Vec<Case> {
             &[r#"{"task":"proxy","started":10}"#, r#""gateway_ms":10"#, r#""backend_ms":20"#],
         ),
         (r#"{"api_version":1,"plan_id":2.50}"#, &["\"api_version\":", "2.50"]),
-        (r#"{"tags":"one"}"#, &[r#""tags":["one"]"#]),
+        (r#"{"tags":"one"}"#, &[r#""tags":["one""#]),
         (r#"{"tags":["one","two"],"bytes_sent":"x"}"#, &[r#"["one","two","_unparsed""#]),
         (
             r#"{"app_name":"","app_type":"N/A","endpoint_url":"undefined","host":"-"}"#,
@@ -147,7 +147,7 @@ fn numbers() -> Vec<Case> {
             r#"{"n":1234567890123456789012345678901234567890}"#,
             &[r#""n":1234567890123456789012345678901234567890"#],
         ),
-        (r#"{"n":1e999}"#, &[r#""n":1e999"#, "!\"tags\""]),
+        (r#"{"n":1e999}"#, &[r#""n":1e999"#, "!_unparsed"]),
         (r#"{"n":[-0,0.1000,1E+2,-1e-999]}"#, &[r#""n":[-0,0.1000,1E+2,-1e-999]"#]),
         (r#"{"billing":{"amount":0.1000}}"#, &[r#""amount":0.1000"#]),
         (r#"{"billing":{"amount":1e999}}"#, &[r#""billing.amount":1e999"#, "_unparsed"]),
@@ -157,7 +157,7 @@ fn numbers() -> Vec<Case> {
         ),
     ]);
     let more = |name: &str, message: String, texts: &[&str]| case(name, message, indexed(texts));
-    cases.push(more("999 digits", format!("{{\"n\":{just}}}"), &[&just, "!\"tags\""]));
+    cases.push(more("999 digits", format!("{{\"n\":{just}}}"), &[&just, "!_unparsed"]));
     let quoted = format!("\"{long}\"");
     for (name, message) in [
         ("1,001 digits", format!("{{\"n\":{long}}}")),
@@ -200,7 +200,7 @@ fn repaired() -> Vec<Case> {
         case(
             "a written NUL",
             r#"{"api_name":"a\u0000b"}"#,
-            indexed(&["\"api_name\":\"a\\u0000b\"", "!\"tags\""]),
+            indexed(&["\"api_name\":\"a\\u0000b\"", "!_unparsed"]),
         ),
         case(
             "NUL in a header's name",
@@ -245,7 +245,7 @@ fn doubled() -> Vec<Case> {
         (r#"{"bytes_sent":"a","bytes_sent":"b"}"#, &["\"unparsed\":{"]),
         (r#"{"billing.amount":1,"billing":{"amount":"x"}}"#, &["\"billing.amount\":"]),
         (r#"{"event_id":1,"event_id":2,"@version":1,"@version":2}"#, &["\"@version\":\"1\""]),
-        (r#"{"tags":"a","tags":["b"]}"#, &["\"tags\":[\"b\"]"]),
+        (r#"{"tags":"a","tags":["b"]}"#, &["\"tags\":[\"b\""]),
     ])
 }
 
