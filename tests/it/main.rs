@@ -10,6 +10,8 @@ mod config;
 mod real;
 mod delivery;
 mod geo;
+mod golden;
+mod properties;
 
 mod support;
 mod verdicts;
