@@ -156,7 +156,7 @@ fn secret() -> impl Strategy<Value = String> {
     let header = (select(headers), any::<bool>(), wrapped(credentials()))
         .prop_map(|(name, upper, value)| (if upper { name.to_uppercase() } else { name }, value));
     let headers_field = select(vec!["request_http_headers", "response_http_headers"]);
-    let form = select(vec!["{@}", "[{@}]", "[[{@}]]", "[{\"Host\":\"h\"},{@}]", "[{\"x\":[{@}]}]"]);
+    let form = select(vec!["{@}", "[{@}]", "[[{@}]]", "[{\"Host\":\"h\"},{@}]"]);
     let in_headers = (headers_field, form, header).prop_map(|(field, form, (name, value))| {
         format!("\"{field}\":{}", form.replace('@', &format!("\"{name}\":{value}")))
     });
