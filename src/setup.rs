@@ -189,10 +189,12 @@ fn covers(theirs: &Value, ours: &Value) -> bool {
         (Value::Array(theirs), Value::Array(ours)) => {
             theirs.len() == ours.len() && theirs.iter().zip(ours).all(|(a, b)| covers(a, b))
         }
-        (Value::String(theirs), Value::String(ours)) => theirs == ours,
-        (Value::String(text), other) | (other, Value::String(text)) => other.to_string() == *text,
-        (theirs, ours) => theirs == ours,
+        (theirs, ours) => scalar(theirs) == scalar(ours),
     }
+}
+
+fn scalar(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 async fn ask(client: &Client, call: Call<'_>) -> anyhow::Result<Answer> {

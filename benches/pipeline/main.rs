@@ -13,6 +13,8 @@
 
 #![expect(
     clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
     clippy::disallowed_methods,
     clippy::print_stdout,
     reason = "a program for developers: it ends where something is wrong, and prints"
@@ -34,7 +36,9 @@ const PARTITIONS: i32 = 4;
 
 fn main() {
     let Ok(brokers) = env::var("SLUICE_KAFKA_BROKERS") else {
-        println!("pipeline: NOT RUN, no SLUICE_KAFKA_BROKERS; see the head of benches/pipeline/main.rs");
+        println!(
+            "pipeline: NOT RUN, no SLUICE_KAFKA_BROKERS; see the head of benches/pipeline/main.rs"
+        );
         return;
     };
     let number = |name: &str, default: u64| {

@@ -6,14 +6,14 @@
 //! same input at the same `--timestamp` gives the same ids.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, IsTerminal as _, Read as _};
+use std::io::{self, BufRead, BufReader, IsTerminal as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use chrono::DateTime;
 use clap::{Args, ValueEnum};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::output;
 use crate::clock::{Clock, Millis};
@@ -193,10 +193,7 @@ impl<'a> Trial<'a> {
     /// One answer for each event, in the order of the events; what was skipped has no place and
     /// comes last.
     fn answers(&self, prepared: &Prepared, offset: i64) -> Vec<Vec<u8>> {
-        let place = |index: Option<u32>| {
-            let topic = &*self.hold.topic;
-            json!({ "topic": topic, "partition": 0, "offset": offset, "index_in_message": index })
-        };
+        let topic = &*self.hold.topic;
         let mut answers: Vec<(u32, Vec<Vec<u8>>)> = Vec::new();
         for document in &prepared.documents {
             let mut lines = Vec::new();
@@ -208,19 +205,22 @@ impl<'a> Trial<'a> {
             answers.push((document.index_in_message, lines));
         }
         for reject in &prepared.rejects {
-            let mut told = place(Some(reject.index_in_message));
-            told["reason"] = json!(reject.reason.label());
-            told["detail"] = json!(reject.detail);
-            answers.push((reject.index_in_message, vec![line("dead_letter", &told)]));
+            let index = reject.index_in_message;
+            let told = json!({ "dead_letter": {
+                "topic": topic, "partition": 0, "offset": offset, "index_in_message": index,
+                "reason": reject.reason.label(), "detail": reject.detail,
+            } });
+            answers.push((index, vec![told.to_string().into_bytes()]));
         }
         answers.sort_by_key(|(index, _)| *index);
         let mut lines: Vec<_> = answers.into_iter().flat_map(|(_, lines)| lines).collect();
         for (skip, &events) in Skip::ALL.iter().zip(&prepared.skipped) {
             if events > 0 {
-                let mut told = place(None);
-                told["reason"] = json!(skip.label());
-                told["events"] = json!(events);
-                lines.push(line("skipped", &told));
+                let told = json!({ "skipped": {
+                    "topic": topic, "partition": 0, "offset": offset,
+                    "reason": skip.label(), "events": events,
+                } });
+                lines.push(told.to_string().into_bytes());
             }
         }
         lines
@@ -248,10 +248,6 @@ impl<'a> Trial<'a> {
         text.push('\n');
         text
     }
-}
-
-fn line(name: &str, told: &Value) -> Vec<u8> {
-    json!({ name: told }).to_string().into_bytes()
 }
 
 /// Those of the configuration; what is missing is said and does not matter otherwise.

@@ -154,7 +154,8 @@ mod tests {
     fn list(names: &[&str]) -> ExportList {
         let (exclude, include): (Vec<_>, Vec<_>) =
             names.iter().map(|&name| name.to_owned()).partition(|name| name.starts_with('-'));
-        let exclude = exclude.iter().map(|name: &String| name[1..].to_owned()).collect();
+        let exclude =
+            exclude.iter().filter_map(|name| name.strip_prefix('-')).map(str::to_owned).collect();
         ExportList { include, exclude }
     }
 

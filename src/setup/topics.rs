@@ -95,16 +95,16 @@ pub async fn make(
     let admin: AdminClient<DefaultClientContext> =
         kafka::client_config(&settings.kafka)?.create().context("kafka: no admin client")?;
     let options =
-        AdminOptions::new().operation_timeout(Some(TIMEOUT)).request_timeout(Some(TIMEOUT));
+        || AdminOptions::new().operation_timeout(Some(TIMEOUT)).request_timeout(Some(TIMEOUT));
     let new: Vec<_> = wanted.iter().map(new_topic).collect();
-    let create = options.clone().validate_only(dry_run);
+    let create = options().validate_only(dry_run);
     let answers = admin.create_topics(&new, &create).await.context("kafka: create topics")?;
     let mut made = Vec::with_capacity(wanted.len());
     for (topic, answer) in wanted.iter().zip(answers) {
         let what = match answer {
             Ok(_) => Made::Created,
             Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {
-                Made::There(differences(&admin, topic, &options).await?)
+                Made::There(differences(&admin, topic, &options()).await?)
             }
             Err((name, code)) => bail!("kafka: topic {name} cannot be created: {code}"),
         };

@@ -19,7 +19,7 @@ mod kafka;
 mod proxy;
 
 pub(crate) use self::index::Coordinates;
-pub(crate) use self::kafka::{Letter, Timed};
+pub(crate) use self::kafka::Timed;
 pub(crate) use self::proxy::Proxy;
 
 /// Longer than anything here takes on a slow machine; reached only by a failure.
@@ -315,10 +315,6 @@ impl Running {
         let id = self.child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
         self.child.wait().unwrap()
-    }
-
-    pub(crate) fn has_ended(&mut self) -> bool {
-        self.child.try_wait().unwrap().is_some()
     }
 }
 

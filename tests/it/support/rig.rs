@@ -378,6 +378,7 @@ impl Member {
             topics: vec![(EVENTS.to_owned(), 0)],
         };
         let shutdown = Shutdown::default();
+        #[expect(clippy::disallowed_methods, reason = "its end is awaited by `stop`")]
         let running = tokio::task::spawn({
             let shutdown = shutdown.clone();
             async move { app::flow(reading, path, &shutdown).await }

@@ -22,7 +22,7 @@ impl World {
         serde_json::from_str(&text).unwrap_or(Value::Null)
     }
 
-    fn try_ask(&self, method: Method, path: &str, body: Option<&Value>) -> Answer {
+    pub(super) fn try_ask(&self, method: Method, path: &str, body: Option<&Value>) -> Answer {
         let call = Call {
             method,
             path,

@@ -30,7 +30,6 @@ impl Proxy {
         let runtime = Runtime::new().unwrap();
         let listener = runtime.block_on(TcpListener::bind(self.address)).unwrap();
         let target = self.target.clone();
-        #[expect(clippy::disallowed_methods, reason = "ends with its runtime")]
         drop(runtime.spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((mut client, _)) = listener.accept().await {
