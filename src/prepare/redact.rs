@@ -120,6 +120,15 @@ impl Redactor {
         }
     }
 
+    /// Whether something inside this field is handled: a value in its place that is no object may
+    /// hold it too.
+    #[must_use]
+    pub fn handles_part_of(&self, dotted_name: &str) -> bool {
+        let rest =
+            |name: &str| name.strip_prefix(dotted_name).is_some_and(|rest| rest.starts_with('.'));
+        self.fields.keys().any(|name| rest(name))
+    }
+
     /// A field's value: everything that [`Self::handling`] found for it.
     pub fn handled(&self, handling: Handling, value: &str, out: &mut String) -> Redacted {
         out.clear();

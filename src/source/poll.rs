@@ -19,6 +19,7 @@ use crate::health::Component;
 use crate::kafka;
 use crate::metrics::CommitEnd;
 
+use super::commit;
 use super::context::{self, Context};
 use super::rebalance::Rebalancing;
 use super::slots::{Incoming, Slots, Taken};
@@ -285,7 +286,7 @@ impl<'a> Poller<'a> {
         if list.count() == 0 {
             return Ok(());
         }
-        if let Err(error) = self.consumer.commit(&list, CommitMode::Async) {
+        if let Err(error) = commit::commit(&self.consumer, &list) {
             self.commit_refused(&error);
         }
         Ok(())

@@ -114,6 +114,9 @@ impl Encoder<'_> {
                 self.plan.redactor.header(&lower, text, &mut self.work.redacted)
             }
             (_, true, _) => self.mask(),
+            (_, false, _) if !event.is_object(at) && self.plan.redactor.handles_part_of(dotted) => {
+                self.mask()
+            }
             (Some(text), false, _) => {
                 self.plan.redactor.field(dotted, text, &mut self.work.redacted)
             }

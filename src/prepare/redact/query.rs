@@ -71,15 +71,17 @@ pub(super) fn redact(
     cutter.finish()
 }
 
-/// Cuts that overlap become one, which does what its first part did.
+/// Cuts that overlap become one, which does what its first part did; so do masks that touch.
 fn in_order(mut cuts: Vec<Cut>) -> Vec<Cut> {
     cuts.sort_by_key(|cut| (cut.range.start, Reverse(cut.range.end)));
     cuts.dedup_by(|next, cut| {
-        let overlap = next.range.start < cut.range.end;
-        if overlap {
+        let are_masks = [&*next, &*cut].iter().all(|one| one.action == RedactAction::Mask);
+        let is_one =
+            next.range.start < cut.range.end || are_masks && next.range.start == cut.range.end;
+        if is_one {
             cut.range.end = cut.range.end.max(next.range.end);
         }
-        overlap
+        is_one
     });
     cuts
 }

@@ -171,6 +171,7 @@ fn queries() {
             "r=https%253A%252F%252Fx%253Fa%253D%25C3%25A4%2526token%253Dabc",
             "r=https%253A%252F%252Fx%253Fa%253D%25C3%25A4%2526token%253D[redacted]",
         ),
+        ("%3Dcode%3D=%26", "%3Dcode%3D[redacted]"),
         ("r=https%3A%2F%2Fu%3Ap%40host%2F", "r=https%3A%2F%2F[redacted]%40host%2F"),
         ("mail=a%40b.org&url=//x", "mail=a%40b.org&url=//x"),
         ("a=%252525252525253D", GONE),

@@ -156,28 +156,42 @@ pub(crate) struct Read {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Memory {
     state: Arc<Mutex<State>>,
-    /// Batches that wait until the test lets them go.
-    gates: Arc<HashMap<usize, Semaphore>>,
+    /// The batch that waits until the test lets it go.
+    gate: Option<Arc<Gate>>,
+}
+
+#[derive(Debug)]
+struct Gate {
+    batch: Held,
+    open: Semaphore,
+}
+
+/// Which batch waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Held {
+    /// Whichever comes first.
+    First,
+    /// The one with this document.
+    With(&'static str),
 }
 
 #[derive(Debug, Default)]
 struct State {
     documents: HashMap<String, usize>,
-    /// Ids of every batch in the order of its start.
-    begun: Vec<Vec<String>>,
-    waiting: usize,
-    ended: usize,
+    begun: usize,
+    /// The ids of the batch that waits.
+    waiting: Option<Vec<String>>,
 }
 
 impl Memory {
-    /// An index that keeps these batches, counted from 0, waiting.
-    pub(crate) fn holding(batches: &[usize]) -> Self {
-        let gates = batches.iter().map(|&batch| (batch, Semaphore::new(0))).collect();
-        Self { state: Arc::default(), gates: Arc::new(gates) }
+    /// An index that keeps one batch waiting.
+    pub(crate) fn holding(batch: Held) -> Self {
+        let gate = Gate { batch, open: Semaphore::new(0) };
+        Self { gate: Some(Arc::new(gate)), ..Self::default() }
     }
 
-    pub(crate) fn let_go(&self, batch: usize) {
-        self.gates[&batch].add_permits(1);
+    pub(crate) fn let_go(&self) {
+        self.gate.as_ref().unwrap().open.add_permits(1);
     }
 
     /// How many documents there are, and how often the most frequent one was sent.
@@ -189,28 +203,24 @@ impl Memory {
         self.state().documents.contains_key(id)
     }
 
-    pub(crate) fn waiting(&self) -> usize {
-        self.state().waiting
-    }
-
-    pub(crate) fn ended(&self) -> usize {
-        self.state().ended
-    }
-
-    /// The ids of a batch.
-    pub(crate) fn batch(&self, batch: usize) -> Vec<String> {
-        self.state().begun[batch].clone()
+    /// The ids of the batch that waits.
+    pub(crate) fn waiting(&self) -> Option<Vec<String>> {
+        self.state().waiting.clone()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap()
     }
 
-    fn begin(&self, bulk: &Bulk) -> usize {
-        let ids = bulk.items.iter().map(|item| id_of(&bulk.bytes[item.start..item.end])).collect();
+    /// The gate before this batch, if there is one.
+    fn gate(&self, ids: &[String]) -> Option<&Gate> {
         let mut state = self.state();
-        state.begun.push(ids);
-        state.begun.len() - 1
+        state.begun += 1;
+        let is_first = state.begun == 1;
+        self.gate.as_deref().filter(|gate| match gate.batch {
+            Held::First => is_first,
+            Held::With(id) => ids.iter().any(|one| one == id),
+        })
     }
 }
 
@@ -222,19 +232,22 @@ fn id_of(lines: &[u8]) -> String {
 
 impl Sink for Memory {
     async fn deliver(&self, bulk: Bulk) -> Vec<Verdict> {
-        let batch = self.begin(&bulk);
-        if let Some(gate) = self.gates.get(&batch) {
-            self.state().waiting += 1;
+        let ids: Vec<_> =
+            bulk.items.iter().map(|item| id_of(&bulk.bytes[item.start..item.end])).collect();
+        if let Some(gate) = self.gate(&ids) {
+            self.state().waiting = Some(ids);
             // As the index does: a lost hold is not waited for.
             while !bulk.items.iter().all(|item| item.hold.is_lost()) {
-                if tokio::time::timeout(Duration::from_millis(20), gate.acquire()).await.is_ok() {
+                if tokio::time::timeout(Duration::from_millis(20), gate.open.acquire())
+                    .await
+                    .is_ok()
+                {
                     break;
                 }
             }
-            self.state().waiting -= 1;
+            self.state().waiting = None;
         }
         let mut state = self.state();
-        state.ended += 1;
         let each = bulk.items.iter().map(|item| {
             if item.hold.is_lost() {
                 return Verdict::Abandoned;
