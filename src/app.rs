@@ -215,6 +215,7 @@ async fn servers(config: &Config, index: &Index, health: &Health) -> anyhow::Res
 }
 
 async fn kafka_cluster(config: &Config, health: &Health) -> anyhow::Result<Cluster> {
+    let mut said = String::new();
     loop {
         let (kafka, topics) = (config.settings.kafka.clone(), all_topics(config));
         let look = tokio::task::spawn_blocking(move || {
@@ -231,7 +232,10 @@ async fn kafka_cluster(config: &Config, health: &Health) -> anyhow::Result<Clust
                 bail!("kafka has no topic {}: `sluice setup` makes the topics", topics.join(", "))
             }
             Look::Unreachable(reason) => {
-                warn!(reason, "kafka cannot be used yet, trying on");
+                if said != reason {
+                    warn!(reason, "kafka cannot be used yet, trying on");
+                    said.clone_from(&reason);
+                }
                 health.set(Component::Kafka, Err(reason));
                 tokio::time::sleep(LOOK_AGAIN).await;
             }

@@ -129,9 +129,10 @@ pub fn look(settings: &KafkaSettings, topics: &[&str]) -> anyhow::Result<Look> {
     match ask(&looker, topics) {
         Ok(look) => Ok(look),
         Err(error) => {
-            // The reason behind a timeout arrives as an event.
+            // The reason behind a timeout arrives as an event. A poll that does not wait at all
+            // finds none.
             for _ in 0..16 {
-                if looker.poll(Duration::ZERO).is_none() {
+                if looker.poll(Duration::from_millis(10)).is_none() {
                     break;
                 }
             }
@@ -218,7 +219,10 @@ impl Ear {
         let Some(code) = error.rdkafka_error_code() else { return };
         let mut last = self.last.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if code != RDKafkaErrorCode::AllBrokersDown || last.is_none() {
-            *last = Some((code, reason.to_owned()));
+            // Behind the cause stands how long it took and how often it was the same: never twice
+            // the same text for one cause.
+            let cause = reason.rsplit_once(" (after ").map_or(reason, |(cause, _)| cause);
+            *last = Some((code, cause.to_owned()));
         }
     }
 

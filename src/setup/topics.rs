@@ -2,7 +2,7 @@
 //! they are missing.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use rdkafka::ClientContext;
@@ -15,9 +15,10 @@ use rdkafka::error::RDKafkaErrorCode;
 
 use crate::config::pipeline::PipelineSpec;
 use crate::config::settings::{KafkaSettings, Settings};
-use crate::kafka;
+use crate::kafka::{self, Look};
 
 const TIMEOUT: Duration = Duration::from_secs(30);
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// The broker decides.
 const BROKERS_DEFAULT: i32 = -1;
 
@@ -110,7 +111,32 @@ pub async fn make(
         };
         made.push(what);
     }
+    if !dry_run && made.contains(&Made::Created) {
+        seen(&settings.kafka, wanted).await?;
+    }
     Ok(made)
+}
+
+/// Waits until the brokers tell of the topics: a new one is known to the controller first, and
+/// `sluice run` would not find it.
+async fn seen(settings: &KafkaSettings, wanted: &[Topic]) -> anyhow::Result<()> {
+    let deadline = Instant::now() + TIMEOUT;
+    loop {
+        let settings = settings.clone();
+        let names: Vec<_> = wanted.iter().map(|topic| topic.name.clone()).collect();
+        let look = tokio::task::spawn_blocking(move || {
+            let names: Vec<_> = names.iter().map(String::as_str).collect();
+            kafka::look(&settings, &names)
+        });
+        match look.await.context("the look at kafka has failed")?? {
+            Look::Found(_) => return Ok(()),
+            Look::Missing(topics) if Instant::now() > deadline => {
+                bail!("kafka: created, but not to be seen: {}", topics.join(", "))
+            }
+            Look::Missing(_) => tokio::time::sleep(LOOK_AGAIN).await,
+            Look::Unreachable(reason) => bail!("kafka: {reason}"),
+        }
+    }
 }
 
 /// The largest message that each of these topics takes, in bytes, batch and all; a topic whose

@@ -84,6 +84,8 @@ pub(super) struct Poller<'a> {
     commit_at: Instant,
     /// When to ask whether the trouble is over; `None` while there is none.
     probe_at: Option<Instant>,
+    /// The trouble that the log tells of already.
+    said: Option<String>,
     fingerprint: u64,
 }
 
@@ -105,6 +107,7 @@ impl<'a> Poller<'a> {
             chunks: Some(chunks),
             commit_at: Instant::now(),
             probe_at: None,
+            said: None,
             fingerprint,
         })
     }
@@ -356,8 +359,12 @@ impl<'a> Poller<'a> {
         Ok(())
     }
 
+    /// Says a reason once, however often it comes.
     pub(super) fn trouble(&mut self, reason: String) {
-        warn!(reason, "kafka cannot be read, trying on");
+        if self.said.as_ref() != Some(&reason) {
+            warn!(reason, "kafka cannot be read, trying on");
+            self.said = Some(reason.clone());
+        }
         self.shared.health.set(Component::Kafka, Err(reason));
         self.probe_at = Some(Instant::now() + PROBE_EVERY);
     }
@@ -373,6 +380,7 @@ impl<'a> Poller<'a> {
                 info!("kafka can be read again");
                 self.shared.health.set(Component::Kafka, Ok(()));
                 self.probe_at = None;
+                self.said = None;
             }
             Err(reason) => {
                 let reason = self.consumer.context().ear().last().unwrap_or(reason);
@@ -479,16 +487,18 @@ fn subscribe(reading: &Reading, shared: &Shared) -> anyhow::Result<BaseConsumer<
 fn consumer_config(settings: &KafkaSettings, limits: &Limits) -> anyhow::Result<ClientConfig> {
     let queue_kbytes = (limits.fetch_bytes_max / 2 / 1024).max(1);
     let fetch_bytes = (limits.fetch_bytes_max / 4).max(1024);
-    let mut config = ClientConfig::new();
-    config
-        .set("queued.max.messages.kbytes", queue_kbytes.to_string())
-        .set("fetch.max.bytes", fetch_bytes.to_string())
-        .set("message.max.bytes", fetch_bytes.min(1_000_000).to_string())
-        .set("fetch.message.max.bytes", fetch_bytes.min(1024 * 1024).to_string())
-        .set("fetch.queue.backoff.ms", "10")
-        .set("statistics.interval.ms", STATISTICS_EVERY_MS);
-    for (key, value) in kafka::client_config(settings)?.config_map() {
-        config.set(key, value);
+    let mut config = kafka::client_config(settings)?;
+    for (key, value) in [
+        ("queued.max.messages.kbytes", queue_kbytes.to_string()),
+        ("fetch.max.bytes", fetch_bytes.to_string()),
+        ("message.max.bytes", fetch_bytes.min(1_000_000).to_string()),
+        ("fetch.message.max.bytes", fetch_bytes.min(1024 * 1024).to_string()),
+        ("fetch.queue.backoff.ms", "10".to_owned()),
+        ("statistics.interval.ms", STATISTICS_EVERY_MS.to_owned()),
+    ] {
+        if settings.properties.iter().all(|(theirs, _)| theirs != key) {
+            config.set(key, value);
+        }
     }
     config
         .set("group.id", &settings.group)

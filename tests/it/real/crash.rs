@@ -23,8 +23,10 @@ fn a_kill_in_the_middle_loses_and_doubles_nothing() {
     let second = world.run();
     let rest = u64::from(EVENTS) - committed;
     let metrics = world.settled(f64::from(EVENTS) - position_as_float(committed));
-    assert_eq!(metrics.settled("created"), u64::from(EVENTS) - indexed);
-    assert_eq!(metrics.settled("duplicate"), rest - (u64::from(EVENTS) - indexed));
+    // What was on its way when the process was killed may have been indexed after the count.
+    let (created, duplicate) = (metrics.settled("created"), metrics.settled("duplicate"));
+    assert_eq!(created + duplicate, rest);
+    assert!(created <= u64::from(EVENTS) - indexed, "{created} created, {indexed} were there");
     world.ended(second);
     each_event_once(&world, EVENTS);
     assert_eq!(position(&world), u64::from(EVENTS));

@@ -89,7 +89,10 @@ fn without(test: &str, settings: &str, said: &str) {
     assert_eq!(counted.len(), 2, "each look-up is counted: {}", metrics.0);
     for source in world.sources().values() {
         let source: Value = serde_json::from_str(source).unwrap();
-        assert!(source.get("client_geoip").is_none() && source.get("tags").is_none(), "{source}");
+        assert!(
+            source.get("client_geoip").is_none() && source["tags"] == json!(["_datetime_missing"]),
+            "{source}"
+        );
     }
     world.ready();
     world.ended(running);
@@ -98,7 +101,7 @@ fn without(test: &str, settings: &str, said: &str) {
 
 #[test]
 fn without_a_database_it_runs_and_says_so_once() {
-    without("geo-none", "", "geo");
+    without("geo-none", "", "names no file");
 }
 
 #[test]

@@ -176,7 +176,10 @@ fn deep() -> Vec<Case> {
                     format!("{{\"{field}\":[{{\"x\":{value}}}]}}"),
                 ] {
                     let name = format!("{field} {depth} deep: {}", &message[..40]);
-                    cases.push(case(&name, message, indexed(&["end"])));
+                    // Headers that are no headers might hold a secret anywhere.
+                    let masked = message.starts_with("{\"request_http_headers\":[[");
+                    let text = if masked { "[redacted]" } else { "end" };
+                    cases.push(case(&name, message, indexed(&[text])));
                 }
             }
         }

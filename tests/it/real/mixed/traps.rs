@@ -77,7 +77,7 @@ fn fields() -> Vec<Case> {
             r#"{"app_name":"","app_type":"N/A","endpoint_url":"undefined","host":"-"}"#,
             &[r#""app_name":"","app_type":"N/A","endpoint_url":"undefined","host":"-""#],
         ),
-        (r#"{"client_ip":"not an address"}"#, &["unparsed"]),
+        (r#"{"client_ip":"not an address"}"#, &[r#""not an address""#, "_client_geoip_lookup"]),
         (
             r#"{"backend_url":"/x","opentracing_info":{"a":[1]}}"#,
             &[r#""backend_url":"/x""#, r#""opentracing_info":{"a":[1]}"#],
