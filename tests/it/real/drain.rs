@@ -9,7 +9,12 @@ const PARTITIONS: i32 = 4;
 
 fn world(kind: Kind, test: &str) -> Option<World> {
     // So little that a stop finds most of the events not yet taken.
-    let world = World::bare(kind, test, "limits.in_flight_bytes_max = \"2 MiB\"", "")?;
+    let world = World::bare(
+        kind,
+        test,
+        "limits.in_flight_bytes_max = \"4 MiB\"\nindex.batch_bytes_max = \"1 MiB\"",
+        "",
+    )?;
     world.create_topic(&world.name, PARTITIONS, &[]);
     world.sluice(&["setup"]);
     Some(world)
