@@ -9,8 +9,9 @@ use crate::event::{Chunk, Hold, Message};
 
 use super::budget::{Budget, Reserved};
 
-/// What one message costs beside its bytes: its coordinates, its place in the batch, its verdict.
-const MESSAGE_OVERHEAD_BYTES: usize = 256;
+/// What one message costs beside its bytes: its coordinates, the line of its action, what is stamped
+/// on it, and the room that a growing buffer keeps. The smallest events come to 670 bytes in all.
+const MESSAGE_OVERHEAD_BYTES: usize = 640;
 
 /// A chunk on its way, with the bytes that it holds of the budget.
 #[derive(Debug)]

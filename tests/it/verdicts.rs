@@ -95,7 +95,7 @@ pub(crate) async fn until(what: &str, condition: impl Fn() -> bool) {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(20), wait).await.expect(what);
+    tokio::time::timeout(Duration::from_secs(60), wait).await.expect(what);
 }
 
 /// The verdicts as words, a refusal as its reason.

@@ -16,6 +16,8 @@ use crate::schema::{CATALOGUE, GEO_KEYS, Kind, SCHEMA_VERSION};
 const IGNORE_ABOVE_CHARS: u32 = 8_191;
 /// How deep a flattened object may be; the index's default.
 const FLATTENED_DEPTH_MAX: u32 = 20;
+/// Twice as deep as an event may be, since `unparsed` and dotted names add to it.
+const DEPTH_MAX: u32 = 128;
 
 /// What of the two families a server belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,6 +118,10 @@ fn body(target: &Target<'_>, patterns: &[String], priority: u32, lifecycle: bool
     settings.insert("number_of_shards".to_owned(), json!(target.settings.shards));
     settings.insert("number_of_replicas".to_owned(), json!(target.settings.replicas));
     settings.insert("refresh_interval".to_owned(), json!("5s"));
+    if target.family == Family::OpenSearch {
+        // It counts arrays within arrays too, also below fields that are not mapped.
+        settings.insert("mapping".to_owned(), json!({ "depth": { "limit": DEPTH_MAX } }));
+    }
     if lifecycle && target.settings.retention_days.is_some() {
         // Retention counts from the day in the index's name, not from its creation.
         let of = json!({ "name": target.settings.template, "parse_origination_date": true });

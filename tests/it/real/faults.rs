@@ -155,7 +155,8 @@ fn away_and_back(kind: Kind, test: &str) {
     world.until("the index is away", |world| {
         let metrics = world.metrics()?;
         assert_eq!(metrics.settled("dead_lettered"), 0, "{}", metrics.0);
-        assert!(metrics.sum("sluice_in_flight_bytes") <= bound, "{}", metrics.0);
+        // The message that uses the bound up may pass it.
+        assert!(metrics.sum("sluice_in_flight_bytes") <= bound + 1_024.0, "{}", metrics.0);
         (began.elapsed() > FAULT_LASTS).then_some(())
     });
     assert!(super::crash::position(&world) <= world.count());
