@@ -22,11 +22,17 @@ run() {
 run_demo() {
   local seconds=$1 sluice=$ROOT/target/debug/sluice
   "$sluice" setup
+  # a real database, where geoip/fetch has got one
+  if ! compgen -G "$ROOT/geoip/*.mmdb" >/dev/null; then
+    "$sluice" geo-demo "$STATE/geo-demo.mmdb"
+    export SLUICE_GEO_DATABASES=$STATE/geo-demo.mmdb
+  fi
   trap 'stop_demo; exit 130' INT TERM
   trap stop_demo EXIT
   "$sluice" run &
   SLUICE_PID=$!
-  "$sluice" traffic --rate 50 &
+  # the gateway's own records first, then invented calls
+  "$sluice" traffic --rate 50 "$ROOT"/pipelines/apiconnect/samples/apiconnect-*.json &
   TRAFFIC_PID=$!
 
   await_events
@@ -83,6 +89,8 @@ $(event_count) events are in the index, and more are coming. Look at them:
   one, enriched     curl '$SLUICE_INDEX_NODES/api-events-*/_search?size=1&pretty'
   where they are    curl '$SLUICE_INDEX_NODES/api-events-*/_search?size=0&pretty' -H 'content-type: application/json' \\
                       -d '{"aggs":{"grid":{"geohash_grid":{"field":"client_geoip.location","precision":3}}}}'
+  the records of
+  the samples       curl '$SLUICE_INDEX_NODES/api-events-*/_search?q=datetime:%3C2017&pretty'
   what became of
   every event       curl http://127.0.0.1:9600/metrics
   is it well?       curl http://127.0.0.1:9600/readyz

@@ -75,6 +75,9 @@ enum Command {
 
 #[derive(Debug, Args)]
 struct TrafficOptions {
+    /// Messages to write first, each file one
+    #[arg(value_name = "FILE")]
+    files: Vec<PathBuf>,
     /// Events each second; 0: as fast as Kafka takes them
     #[arg(long, default_value_t = 50)]
     rate: u32,
@@ -163,7 +166,10 @@ fn write_traffic(config: &Config, options: &TrafficOptions) -> anyhow::Result<()
         time: options.seconds.map(Duration::from_secs),
         seed: options.seed,
     };
-    let written = traffic::write(&config.settings.kafka, &topic, load, &Clock::system())?;
+    let read = |file: &PathBuf| std::fs::read(file).with_context(|| file.display().to_string());
+    let first = options.files.iter().map(read).collect::<anyhow::Result<Vec<_>>>()?;
+    let kafka = &config.settings.kafka;
+    let written = traffic::write(kafka, &topic, &first, load, &Clock::system())?;
     say(format!("{written} events written to {topic}"));
     Ok(())
 }

@@ -30,13 +30,15 @@ const FLUSH: Duration = Duration::from_secs(30);
 /// The rate is kept by writing this often.
 const TICK: Duration = Duration::from_millis(50);
 
-/// Writes traffic to a topic and answers how many events it wrote, all acknowledged.
+/// Writes the given messages and then traffic to a topic, and answers how many messages it wrote,
+/// all acknowledged. Those given are not part of the load.
 ///
 /// # Errors
 /// Where Kafka cannot be reached or does not acknowledge.
 pub fn write(
     settings: &KafkaSettings,
     topic: &str,
+    first: &[Vec<u8>],
     load: Load,
     clock: &Clock,
 ) -> anyhow::Result<u64> {
@@ -47,6 +49,9 @@ pub fn write(
         .set("queue.buffering.max.kbytes", "65536")
         .create()
         .context("kafka: no producer")?;
+    for message in first {
+        send(&producer, topic, message)?;
+    }
     let began = Instant::now();
     let mut calls = Calls::new(load.seed);
     let mut written = 0_u64;
@@ -57,11 +62,11 @@ pub fn write(
             continue;
         }
         let event = calls.next(clock.now()).to_string();
-        send(&producer, topic, &event)?;
+        send(&producer, topic, event.as_bytes())?;
         written += 1;
     }
     producer.flush(FLUSH).context("kafka: the last events were not acknowledged")?;
-    Ok(written)
+    Ok(written + first.len() as u64)
 }
 
 fn is_over(load: Load, written: u64, elapsed: Duration) -> bool {
@@ -76,9 +81,9 @@ fn due(load: Load, elapsed: Duration) -> u64 {
 fn send(
     producer: &ThreadedProducer<DefaultProducerContext>,
     topic: &str,
-    event: &str,
+    event: &[u8],
 ) -> anyhow::Result<()> {
-    let mut record = BaseRecord::<(), str>::to(topic).payload(event);
+    let mut record = BaseRecord::<(), [u8]>::to(topic).payload(event);
     loop {
         match producer.send(record) {
             Ok(()) => return Ok(()),
