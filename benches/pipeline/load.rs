@@ -5,6 +5,7 @@ use std::time::Duration;
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
+use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
 
 use super::PARTITIONS;
@@ -30,6 +31,14 @@ pub(crate) fn produce(brokers: &str, topic: &str, events: u64) -> u64 {
         .set("queue.buffering.max.messages", "100000")
         .create()
         .unwrap();
+    // A new topic is known to the controller first; a producer that asks too early gives up on it.
+    let is_known = || {
+        let metadata = producer.client().fetch_metadata(Some(topic), Duration::from_secs(10));
+        metadata.unwrap().topics().iter().all(|found| found.error().is_none())
+    };
+    while !is_known() {
+        std::thread::sleep(Duration::from_millis(100));
+    }
     let mut random = 88_172_645_463_325_252_u64;
     let mut bytes = 0;
     for number in 0..events {
@@ -40,7 +49,8 @@ pub(crate) fn produce(brokers: &str, topic: &str, events: u64) -> u64 {
         bytes += event.len() as u64;
         let partition = i32::try_from(number % 4).unwrap() % PARTITIONS;
         let mut record = BaseRecord::<(), str>::to(topic).partition(partition).payload(&event);
-        while let Err((_, back)) = producer.send(record) {
+        while let Err((error, back)) = producer.send(record) {
+            assert_eq!(error.rdkafka_error_code(), Some(RDKafkaErrorCode::QueueFull), "{error}");
             producer.flush(Duration::from_millis(50)).unwrap_or_default();
             record = back;
         }
