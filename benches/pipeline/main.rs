@@ -52,8 +52,9 @@ fn main() {
     let folder = TempDir::new().unwrap();
     let index = null_index::start();
     configure(folder.path(), &name, &brokers, &index, (geo, live));
-    assert!(sluice(folder.path(), "setup").wait().unwrap().success());
+    // The topic first: `setup` would make it with one partition.
     let bytes = load::produce(&brokers, &name, events);
+    assert!(sluice(folder.path(), "setup").wait().unwrap().success());
     println!("{events} events of {} bytes on average", bytes / events);
 
     let mut running = sluice(folder.path(), "run");
