@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::config::Config;
+use crate::config::settings::without_user;
 
 /// A sound configuration in a few lines.
 #[must_use]
@@ -18,7 +19,11 @@ pub fn summary(config: &Config) -> String {
     line("kafka", settings.kafka.brokers.join(", "));
     line(
         "index",
-        settings.index.cloud_id.clone().unwrap_or_else(|| settings.index.nodes.join(", ")),
+        settings.index.cloud_id.clone().unwrap_or_else(|| {
+            let nodes: Vec<_> =
+                settings.index.nodes.iter().map(|node| without_user(node)).collect();
+            nodes.join(", ")
+        }),
     );
     line("live", if settings.live.on { settings.live.topic.clone() } else { "off".to_owned() });
     line("dead", settings.dead_letter.topic.clone());

@@ -8,7 +8,7 @@ use super::reader::Reader;
 use super::settings::{
     BrakeSettings, DeadLetterSettings, GeoSettings, GroupProtocol, HttpSettings, IndexAuth,
     IndexSettings, KafkaSecurity, KafkaSettings, Limits, LiveSettings, LogFormat, LogSettings,
-    Sasl, SaslMechanism, Settings, Start,
+    Sasl, SaslMechanism, Settings, Start, without_user,
 };
 
 /// librdkafka properties that delivery rests on, or that have a key of their own.
@@ -163,7 +163,11 @@ fn index(from: &mut Reader<'_>) -> IndexSettings {
             .is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
         if !is_http {
             let hint = Some("as in `http://host:9200`".to_owned());
-            from.fault(&format!("index.nodes[{place}]"), format!("`{node}` is no URL"), hint);
+            from.fault(
+                &format!("index.nodes[{place}]"),
+                format!("`{}` is no URL", without_user(node)),
+                hint,
+            );
         }
     }
     let (certificate, key) = (

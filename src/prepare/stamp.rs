@@ -201,6 +201,7 @@ impl<'a> Surveyed<'a> {
 }
 
 fn policy_of(text: &str) -> Option<LogPolicy> {
+    let text = text.trim();
     let named = |names: &[&str]| names.iter().any(|name| text.eq_ignore_ascii_case(name));
     match () {
         () if named(&["none"]) => Some(LogPolicy::None),

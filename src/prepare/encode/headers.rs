@@ -9,8 +9,10 @@ use std::hash::{Hash, Hasher};
 use rustc_hash::FxHasher;
 
 use crate::config::pipeline::LogPolicy;
+use crate::prepare::parse::Parsed;
 use crate::prepare::plan::FieldPlan;
 use crate::prepare::redact::Redacted;
+use crate::prepare::redact::cover::MASK;
 use crate::prepare::survey::Slot;
 use crate::prepare::trim::{Pass, head};
 use crate::prepare::{Mended, json};
@@ -164,6 +166,10 @@ impl Encoder<'_> {
             if !event.is_object(element) && !pass.is_drop() {
                 self.aside(&field.name, element);
             }
+            if let Some((name, value)) = pair(event, element) {
+                member(self, name, value);
+                continue;
+            }
             for (key, value) in event.members(element) {
                 member(self, key, value);
             }
@@ -228,6 +234,10 @@ impl Encoder<'_> {
                 redacted => self.cut_header(redacted, text),
             };
         }
+        if self.holds_secret(at) {
+            MASK.clone_into(&mut self.work.redacted);
+            return self.cut_header(Redacted::Changed, "");
+        }
         let start = self.out.len();
         self.copy(at, &Pass::Whole, None);
         self.unfit = false;
@@ -235,6 +245,18 @@ impl Encoder<'_> {
         let text = str::from_utf8(&text).unwrap_or_default();
         let redacted = self.plan.redactor.header(name, text, &mut self.work.redacted);
         self.cut_header(redacted, text)
+    }
+
+    /// Whether a secret header stands somewhere inside a value that is no string.
+    fn holds_secret(&mut self, at: usize) -> bool {
+        let event = self.event;
+        let mut is_secret = |key: usize| {
+            let name = event.string(key).unwrap_or_default().to_ascii_lowercase();
+            self.plan.redactor.header(&name, "x", &mut self.work.redacted) != Redacted::Same
+        };
+        event.members(at).any(|(key, _)| is_secret(key))
+            || event.members(at).any(|(_, value)| self.holds_secret(value))
+            || event.elements(at).any(|value| self.holds_secret(value))
     }
 
     fn cut_header(&mut self, redacted: Redacted, text: &str) -> Wrote {
@@ -257,4 +279,20 @@ impl Encoder<'_> {
         }
         Wrote::Value
     }
+}
+
+/// `{"name":"Accept","value":"*/*"}`, as some tools list headers: the places of both texts.
+fn pair(event: Parsed<'_>, element: usize) -> Option<(usize, usize)> {
+    let mut members = event.members(element);
+    let (Some(one), Some(other), None) = (members.next(), members.next(), members.next()) else {
+        return None;
+    };
+    let is = |(key, _): (usize, usize), names: &[&str]| {
+        let key = event.string(key).unwrap_or_default();
+        names.iter().any(|name| key.eq_ignore_ascii_case(name))
+    };
+    [(one, other), (other, one)].into_iter().find_map(|(name, value)| {
+        let fits = is(name, &["name", "key"]) && is(value, &["value"]);
+        (fits && event.string(name.1).is_some()).then_some((name.1, value.1))
+    })
 }
