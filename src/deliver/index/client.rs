@@ -6,10 +6,11 @@
 
 use std::error::Error as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use arc_swap::ArcSwap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -85,17 +86,16 @@ impl Failure {
 pub struct Client {
     nodes: Vec<Node>,
     next: AtomicUsize,
-    auth: IndexAuth,
+    settings: IndexSettings,
+    tls: Mutex<Tls>,
     authorization: Mutex<Option<HeaderValue>>,
-    request_timeout: Duration,
-    connect_timeout: Duration,
-    avoid_min: Duration,
-    avoid_max: Duration,
 }
 
 #[derive(Debug)]
 struct Node {
-    transport: Transport,
+    url: Url,
+    /// Made anew where certificates change.
+    transport: ArcSwap<Transport>,
     /// Host and port, for messages.
     name: String,
     host: String,
@@ -131,12 +131,9 @@ impl Client {
         let client = Self {
             nodes,
             next: AtomicUsize::new(0),
-            auth: settings.auth.clone(),
+            settings: settings.clone(),
+            tls: Mutex::new(tls),
             authorization: Mutex::new(authorization(&settings.auth)?),
-            request_timeout: settings.request_timeout,
-            connect_timeout: settings.connect_timeout,
-            avoid_min: settings.backoff_min,
-            avoid_max: settings.backoff_max,
         };
         Ok(client)
     }
@@ -152,13 +149,17 @@ impl Client {
             Err(failure) => Err(failure),
         };
         let well = answer.as_ref().is_ok_and(|answer| !matches!(answer.status, 502..=504));
-        node.remember(well, answer.is_ok(), (self.avoid_min, self.avoid_max));
+        let avoid = (self.settings.backoff_min, self.settings.backoff_max);
+        node.remember(well, answer.is_ok(), avoid);
+        if answer.is_err() {
+            self.renew();
+        }
         answer
     }
 
     /// Reads the secret again after a 401; answers whether it is another than before.
     pub fn refresh(&self) -> bool {
-        let Ok(fresh) = authorization(&self.auth) else {
+        let Ok(fresh) = authorization(&self.settings.auth) else {
             tracing::warn!("the secret of the index cannot be read, the last one stays in use");
             return false;
         };
@@ -166,6 +167,24 @@ impl Client {
         let changed = *current != fresh;
         *current = fresh;
         changed
+    }
+
+    /// Connects with the certificates as they are now, where they are others than before. Files
+    /// that are being replaced are complete again at the next failure.
+    fn renew(&self) {
+        let Ok(fresh) = Tls::read(&self.settings) else { return };
+        let mut current = lock(&self.tls);
+        if *current == fresh {
+            return;
+        }
+        let made: anyhow::Result<Vec<_>> =
+            self.nodes.iter().map(|node| transport(&node.url, &fresh)).collect();
+        let Ok(made) = made else { return };
+        for (node, transport) in self.nodes.iter().zip(made) {
+            node.transport.store(Arc::new(transport));
+        }
+        *current = fresh;
+        tracing::info!("the certificates of the index have changed, connecting again");
     }
 
     fn pick(&self) -> &Node {
@@ -189,12 +208,12 @@ impl Client {
             return Ok(());
         }
         let connect = TcpStream::connect((node.host.as_str(), node.port));
-        match timeout(self.connect_timeout, connect).await {
+        match timeout(self.settings.connect_timeout, connect).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => Err(Failure::Connection(format!("{}: {error}", node.name))),
             Err(_) => Err(Failure::Timeout(format!(
                 "{}: no connection within {:?}",
-                node.name, self.connect_timeout
+                node.name, self.settings.connect_timeout
             ))),
         }
     }
@@ -215,9 +234,9 @@ impl Client {
         if let Some(authorization) = lock(&self.authorization).clone() {
             headers.insert(AUTHORIZATION, authorization);
         }
-        let limit = Some(self.request_timeout);
-        let sent =
-            node.transport.send(call.method, call.path, headers, None::<&()>, call.body, limit);
+        let limit = Some(self.settings.request_timeout);
+        let transport = node.transport.load_full();
+        let sent = transport.send(call.method, call.path, headers, None::<&()>, call.body, limit);
         let response = sent.await.map_err(|error| node.failure(&error))?;
         let status = response.status_code().as_u16();
         let product = response.headers().get("x-elastic-product");
@@ -238,23 +257,9 @@ impl Node {
             other => other.to_string(),
         };
         let port = url.port_or_known_default().context("index.nodes: a node has no port")?;
-        let mut builder = TransportBuilder::new(SingleNodeConnectionPool::new(url))
-            .disable_proxy()
-            .enable_meta_header(false)
-            .request_body_compression(false);
-        if let Some(pem) = &tls.ca {
-            let chain = Certificate::from_pem(pem).context("index.ca_file")?;
-            builder = builder.cert_validation(CertificateValidation::Full(chain));
-        }
-        if let Some(pem) = &tls.identity {
-            // The `Authorization` header is set for each request, so that a client certificate
-            // and a password can be used together.
-            let certificate = ClientCertificate::Pem(pem.clone());
-            builder = builder.auth(Credentials::Certificate(certificate));
-        }
-        let transport = builder.build().context("index: TLS settings")?;
+        let transport = ArcSwap::from_pointee(transport(&url, tls)?);
         let name = format!("{host}:{port}");
-        Ok(Self { transport, name, host, port, mark: Mutex::default() })
+        Ok(Self { url, transport, name, host, port, mark: Mutex::default() })
     }
 
     fn failure(&self, error: &elasticsearch::Error) -> Failure {
@@ -275,11 +280,36 @@ impl Node {
     }
 }
 
-/// PEM files, read once.
+fn transport(url: &Url, tls: &Tls) -> anyhow::Result<Transport> {
+    let mut builder = TransportBuilder::new(SingleNodeConnectionPool::new(url.clone()))
+        .disable_proxy()
+        .enable_meta_header(false)
+        .request_body_compression(false);
+    if let Some(pem) = &tls.ca {
+        let chain = Certificate::from_pem(pem).context("index.ca_file")?;
+        builder = builder.cert_validation(CertificateValidation::Full(chain));
+    }
+    if let Some(pem) = &tls.identity {
+        // The `Authorization` header is set for each request, so that a client certificate
+        // and a password can be used together.
+        let certificate = ClientCertificate::Pem(pem.clone());
+        builder = builder.auth(Credentials::Certificate(certificate));
+    }
+    builder.build().context("index: TLS settings")
+}
+
+/// The PEM files.
+#[derive(PartialEq, Eq)]
 struct Tls {
     ca: Option<Vec<u8>>,
     /// Certificate and key, one after the other.
     identity: Option<Vec<u8>>,
+}
+
+impl std::fmt::Debug for Tls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tls").finish_non_exhaustive()
+    }
 }
 
 impl Tls {
