@@ -184,7 +184,7 @@ impl Client {
             node.transport.store(Arc::new(transport));
         }
         *current = fresh;
-        tracing::info!("the certificates of the index have changed, connecting again");
+        tracing::info!("the TLS files of the index have changed, connecting again");
     }
 
     fn pick(&self) -> &Node {
