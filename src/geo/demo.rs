@@ -53,7 +53,7 @@ pub struct Row<'a> {
     pub timezone: &'a str,
 }
 
-/// The rows of a CSV file: a line of [`COLUMNS`], then a line a network; no quotes.
+/// The rows of a CSV file: a line of `COLUMNS`, then a line a network; no quotes.
 pub fn rows(csv: &str) -> anyhow::Result<Vec<Row<'_>>> {
     let mut lines = csv.lines();
     if lines.next() != Some(COLUMNS.join(",").as_str()) {
