@@ -215,14 +215,8 @@ async fn servers(config: &Config, index: &Index, health: &Health) -> anyhow::Res
 }
 
 async fn kafka_cluster(config: &Config, health: &Health) -> anyhow::Result<Cluster> {
-    let mut said = String::new();
     loop {
-        let (kafka, topics) = (config.settings.kafka.clone(), all_topics(config));
-        let look = tokio::task::spawn_blocking(move || {
-            let topics: Vec<_> = topics.iter().map(String::as_str).collect();
-            kafka::look(&kafka, &topics)
-        });
-        match look.await.context("the look at kafka has failed")?? {
+        match kafka::look(config.settings.kafka.clone(), all_topics(config)).await? {
             Look::Found(cluster) => {
                 health.set(Component::Kafka, Ok(()));
                 info!(cluster = cluster.id, "kafka is there");
@@ -232,11 +226,9 @@ async fn kafka_cluster(config: &Config, health: &Health) -> anyhow::Result<Clust
                 bail!("kafka has no topic {}: `sluice setup` makes the topics", topics.join(", "))
             }
             Look::Unreachable(reason) => {
-                if said != reason {
+                if health.set(Component::Kafka, Err(reason.clone())) {
                     warn!(reason, "kafka cannot be used yet, trying on");
-                    said.clone_from(&reason);
                 }
-                health.set(Component::Kafka, Err(reason));
                 tokio::time::sleep(LOOK_AGAIN).await;
             }
         }

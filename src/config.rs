@@ -203,3 +203,26 @@ fn line_of_topic(path: &Path, topic: &str) -> usize {
     let quoted = format!("\"{topic}\"");
     text.lines().position(|line| line.contains(&quoted)).map_or(0, |place| place + 1)
 }
+
+/// A URL as it may be shown: without `user:password@`.
+#[must_use]
+pub fn without_user(url: &str) -> String {
+    let start = url.find("//").map_or(0, |at| at + 2);
+    match (url.get(..start), url.rfind('@').and_then(|at| url.get(at..))) {
+        (Some(head), Some(tail)) => format!("{head}[redacted]{tail}"),
+        _ => url.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_is_shown_without_its_password() {
+        let check = |url: &str, expected: &str| assert_eq!(without_user(url), expected);
+        check("http://host:9200/a", "http://host:9200/a");
+        check("http://user:p@ss@host:9200", "http://[redacted]@host:9200");
+        check("user:pass@bad host", "[redacted]@bad host");
+    }
+}

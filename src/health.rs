@@ -25,11 +25,13 @@ pub struct Health {
 
 impl Health {
     /// `Err` with the reason while the part cannot work, `Ok` when it can again. The reason is for
-    /// an operator's eyes: no secrets, no values of events.
-    pub fn set(&self, component: Component, state: Result<(), String>) {
-        if let Some(reason) = self.reasons().get_mut(component.index()) {
-            *reason = state.err();
-        }
+    /// an operator's eyes: no secrets, no values of events. Answers whether that is news, to be
+    /// logged.
+    pub fn set(&self, component: Component, state: Result<(), String>) -> bool {
+        let mut reasons = self.reasons();
+        let Some(reason) = reasons.get_mut(component.index()) else { return false };
+        let before = std::mem::replace(reason, state.err());
+        *reason != before
     }
 
     /// Every part in trouble with its reason; empty means ready.
@@ -59,7 +61,9 @@ mod tests {
     fn every_trouble_is_told_until_it_is_over() {
         let health = Health::default();
         assert!(health.is_ready());
-        health.set(Component::Index, Err("connection refused".to_owned()));
+        let refused = || Err("connection refused".to_owned());
+        assert!(health.set(Component::Index, refused()));
+        assert!(!health.set(Component::Index, refused()));
         health.clone().set(Component::Geo, Err("no file".to_owned()));
         assert_eq!(
             health.why_not_ready(),
@@ -68,8 +72,9 @@ mod tests {
                 (Component::Geo, "no file".to_owned()),
             ]
         );
-        health.set(Component::Index, Ok(()));
-        health.set(Component::Geo, Ok(()));
+        assert!(health.set(Component::Index, Ok(())));
+        assert!(health.set(Component::Geo, Ok(())));
+        assert!(!health.set(Component::Geo, Ok(())));
         assert!(health.is_ready());
     }
 }

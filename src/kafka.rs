@@ -113,11 +113,16 @@ pub enum Look {
     Unreachable(String),
 }
 
-/// Looks at the cluster once, through a client of its own; blocks for a few seconds at most.
+/// Looks at the cluster once, through a client of its own; takes a few seconds at most.
 ///
 /// # Errors
 /// Where no client can be made of the settings.
-pub fn look(settings: &KafkaSettings, topics: &[&str]) -> anyhow::Result<Look> {
+pub async fn look(settings: KafkaSettings, topics: Vec<String>) -> anyhow::Result<Look> {
+    let look = tokio::task::spawn_blocking(move || blocking_look(&settings, &topics));
+    look.await.context("the look at kafka has failed")?
+}
+
+fn blocking_look(settings: &KafkaSettings, topics: &[String]) -> anyhow::Result<Look> {
     let mut config = match client_config(settings) {
         Ok(config) => config,
         // A secret's file that is being replaced is there again in a moment.
@@ -142,16 +147,16 @@ pub fn look(settings: &KafkaSettings, topics: &[&str]) -> anyhow::Result<Look> {
     }
 }
 
-fn ask(looker: &BaseConsumer<Ear>, topics: &[&str]) -> Result<Look, KafkaError> {
+fn ask(looker: &BaseConsumer<Ear>, topics: &[String]) -> Result<Look, KafkaError> {
     let (mut missing, mut partitions) = (Vec::new(), Vec::new());
-    for &topic in topics {
+    for topic in topics {
         let metadata = looker.fetch_metadata(Some(topic), ASK_TIMEOUT)?;
         let found = metadata.topics().iter().find(|found| found.name() == topic);
         let error = found.and_then(rdkafka::metadata::MetadataTopic::error);
         match (found, error) {
             (Some(found), None) => partitions.push(found.partitions().len()),
             (None, _) | (_, Some(RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART)) => {
-                missing.push(topic.to_owned());
+                missing.push(topic.clone());
             }
             (_, Some(error)) => {
                 let code = RDKafkaErrorCode::from(error);

@@ -36,7 +36,7 @@ pub async fn run(
         Ok(server) => server,
         Err(Unfit::NotYet(why) | Unfit::Wrong(why)) => bail!("index: {why}"),
     };
-    say(format!("index: {} {}", family_name(server.family), server.version));
+    say(format!("index: {} {}", server.family.name(), server.version));
     let target = Target {
         family: server.family,
         lifecycle: has_lifecycle(client, server.family).await?,
@@ -212,13 +212,6 @@ fn accepted(answer: &Answer, what: &str) -> anyhow::Result<Value> {
     }
     let reason = body.pointer("/error/reason").and_then(Value::as_str).unwrap_or("no reason given");
     bail!("index: {what}: the server answers {}: {reason}", answer.status)
-}
-
-fn family_name(family: Family) -> &'static str {
-    match family {
-        Family::Elasticsearch => "Elasticsearch",
-        Family::OpenSearch => "OpenSearch",
-    }
 }
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ use crate::metrics::Metrics;
 
 pub mod board;
 pub mod budget;
+mod client;
 mod commit;
 mod context;
 mod positions;

@@ -2,8 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::config::Config;
-use crate::config::settings::without_user;
+use crate::config::{Config, without_user};
 
 /// A sound configuration in a few lines.
 #[must_use]

@@ -8,7 +8,6 @@ use tokio::task::spawn_blocking;
 
 use crate::config::Config;
 use crate::deliver::index::check::Unfit;
-use crate::deliver::index::template::Family;
 use crate::geo::{Change, Store};
 use crate::kafka::{self, Look};
 use crate::setup::{self, topics};
@@ -38,16 +37,10 @@ pub async fn run(config: &Config, say: &mut (dyn FnMut(String) + Send)) -> anyho
 }
 
 async fn kafka_and_topics(config: &Config) -> anyhow::Result<Vec<Finding>> {
-    let settings = config.settings.kafka.clone();
     let names: Vec<_> =
         topics::wanted(&config.settings, &config.pipelines).into_iter().map(|t| t.name).collect();
-    let asked = names.clone();
-    let look = spawn_blocking(move || {
-        let names: Vec<_> = asked.iter().map(String::as_str).collect();
-        kafka::look(&settings, &names)
-    });
     let brokers = config.settings.kafka.brokers.join(", ");
-    let (missing, id) = match look.await.context("the look at kafka has failed")?? {
+    let (missing, id) = match kafka::look(config.settings.kafka.clone(), names.clone()).await? {
         Look::Unreachable(reason) => return Ok(vec![("kafka".to_owned(), Err(reason))]),
         Look::Missing(missing) => (missing, None),
         Look::Found(cluster) => (Vec::new(), Some(cluster.id)),
@@ -107,18 +100,11 @@ async fn index(config: &Config) -> anyhow::Result<Result<String, String>> {
     let index = setup::index(&config.settings)?;
     Ok(match Box::pin(index.check_once(&config.pipelines)).await {
         Ok(server) => {
-            let name = match server.family {
-                Family::Elasticsearch => "Elasticsearch",
-                Family::OpenSearch => "OpenSearch",
-            };
-            Ok(format!("{name} {}, its template {} serves", server.version, template(config)))
+            let (name, template) = (server.family.name(), &config.settings.index.template);
+            Ok(format!("{name} {}, its template {template} serves", server.version))
         }
         Err(Unfit::NotYet(why) | Unfit::Wrong(why)) => Err(why),
     })
-}
-
-fn template(config: &Config) -> &str {
-    &config.settings.index.template
 }
 
 async fn geo(config: &Config) -> anyhow::Result<Vec<Finding>> {

@@ -400,13 +400,3 @@ impl Default for Limits {
 }
 
 const MIB: usize = 1024 * 1024;
-
-/// A URL as it may be shown: without `user:password@`.
-#[must_use]
-pub fn without_user(url: &str) -> String {
-    let start = url.find("//").map_or(0, |at| at + 2);
-    match (url.get(..start), url.rfind('@').and_then(|at| url.get(at..))) {
-        (Some(head), Some(tail)) => format!("{head}[redacted]{tail}"),
-        _ => url.to_owned(),
-    }
-}

@@ -8,8 +8,9 @@ use super::reader::Reader;
 use super::settings::{
     BrakeSettings, DeadLetterSettings, GeoSettings, GroupProtocol, HttpSettings, IndexAuth,
     IndexSettings, KafkaSecurity, KafkaSettings, Limits, LiveSettings, LogFormat, LogSettings,
-    Sasl, SaslMechanism, Settings, Start, without_user,
+    Sasl, SaslMechanism, Settings, Start,
 };
+use super::without_user;
 
 /// librdkafka properties that delivery rests on, or that have a key of their own.
 const OWNED_PROPERTIES: [&str; 16] = [

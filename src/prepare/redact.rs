@@ -124,9 +124,8 @@ impl Redactor {
     /// hold it too.
     #[must_use]
     pub fn handles_part_of(&self, dotted_name: &str) -> bool {
-        let rest =
-            |name: &str| name.strip_prefix(dotted_name).is_some_and(|rest| rest.starts_with('.'));
-        self.fields.keys().any(|name| rest(name))
+        let mut below = self.fields.keys().filter_map(|name| name.strip_prefix(dotted_name));
+        below.any(|rest| rest.starts_with('.'))
     }
 
     /// A field's value: everything that [`Self::handling`] found for it.

@@ -122,13 +122,8 @@ pub async fn make(
 async fn seen(settings: &KafkaSettings, wanted: &[Topic]) -> anyhow::Result<()> {
     let deadline = Instant::now() + TIMEOUT;
     loop {
-        let settings = settings.clone();
-        let names: Vec<_> = wanted.iter().map(|topic| topic.name.clone()).collect();
-        let look = tokio::task::spawn_blocking(move || {
-            let names: Vec<_> = names.iter().map(String::as_str).collect();
-            kafka::look(&settings, &names)
-        });
-        match look.await.context("the look at kafka has failed")?? {
+        let names = wanted.iter().map(|topic| topic.name.clone()).collect();
+        match kafka::look(settings.clone(), names).await? {
             Look::Found(_) => return Ok(()),
             Look::Missing(topics) if Instant::now() > deadline => {
                 bail!("kafka: created, but not to be seen: {}", topics.join(", "))

@@ -5,20 +5,20 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
+use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message as _, Timestamp};
-use rdkafka::{ClientConfig, TopicPartitionList};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::config::settings::{GroupProtocol, KafkaSettings, Limits};
 use crate::health::Component;
 use crate::kafka;
 use crate::metrics::CommitEnd;
 
+use super::client::subscribe;
 use super::commit;
 use super::context::{self, Context};
 use super::rebalance::Rebalancing;
@@ -37,8 +37,6 @@ const TURN_MESSAGES_MAX: usize = 1_024;
 /// How often a cluster in trouble is asked whether it is well again.
 const PROBE_EVERY: Duration = Duration::from_secs(2);
 const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
-/// How often librdkafka tells the ends of the partitions.
-const STATISTICS_EVERY_MS: &str = "5000";
 
 /// Reads until it is stopped. A client is made anew where its secrets no longer hold.
 pub(super) fn run(
@@ -84,8 +82,6 @@ pub(super) struct Poller<'a> {
     commit_at: Instant,
     /// When to ask whether the trouble is over; `None` while there is none.
     probe_at: Option<Instant>,
-    /// The trouble that the log tells of already.
-    said: Option<String>,
     fingerprint: u64,
 }
 
@@ -107,7 +103,6 @@ impl<'a> Poller<'a> {
             chunks: Some(chunks),
             commit_at: Instant::now(),
             probe_at: None,
-            said: None,
             fingerprint,
         })
     }
@@ -353,19 +348,17 @@ impl<'a> Poller<'a> {
             ) => {}
             _ => {
                 let reason = reason();
-                self.trouble(reason);
+                self.trouble(&reason);
             }
         }
         Ok(())
     }
 
     /// Says a reason once, however often it comes.
-    pub(super) fn trouble(&mut self, reason: String) {
-        if self.said.as_ref() != Some(&reason) {
+    pub(super) fn trouble(&mut self, reason: &str) {
+        if self.shared.health.set(Component::Kafka, Err(reason.to_owned())) {
             warn!(reason, "kafka cannot be read, trying on");
-            self.said = Some(reason.clone());
         }
-        self.shared.health.set(Component::Kafka, Err(reason));
         self.probe_at = Some(Instant::now() + PROBE_EVERY);
     }
 
@@ -380,12 +373,10 @@ impl<'a> Poller<'a> {
                 info!("kafka can be read again");
                 self.shared.health.set(Component::Kafka, Ok(()));
                 self.probe_at = None;
-                self.said = None;
             }
             Err(reason) => {
                 let reason = self.consumer.context().ear().last().unwrap_or(reason);
-                self.shared.health.set(Component::Kafka, Err(reason));
-                self.probe_at = Some(Instant::now() + PROBE_EVERY);
+                self.trouble(&reason);
             }
         }
     }
@@ -469,57 +460,4 @@ fn incoming<'a>(message: &'a BorrowedMessage<'_>) -> Incoming<'a> {
         Timestamp::CreateTime(at) | Timestamp::LogAppendTime(at) => Some(at),
     };
     Incoming { offset: message.offset(), timestamp, payload: message.payload() }
-}
-
-fn subscribe(reading: &Reading, shared: &Shared) -> anyhow::Result<BaseConsumer<Context>> {
-    let config = consumer_config(&reading.kafka, &reading.limits)?;
-    let context = Context::new(shared.metrics.commits.clone());
-    let consumer: BaseConsumer<Context> =
-        config.create_with_context(context).context("kafka: the settings are refused")?;
-    let topics: Vec<_> = reading.topics.iter().map(|(topic, _)| topic.as_str()).collect();
-    consumer.subscribe(&topics).context("kafka: the topics cannot be subscribed to")?;
-    Ok(consumer)
-}
-
-/// The consumer's properties. Half of `fetch_bytes_max` is the queue's bound, over all partitions;
-/// a fetch that is under way when it is reached may exceed it by `fetch.max.bytes` per broker. A
-/// single message larger than that still comes: the broker always answers with one.
-fn consumer_config(settings: &KafkaSettings, limits: &Limits) -> anyhow::Result<ClientConfig> {
-    let queue_kbytes = (limits.fetch_bytes_max / 2 / 1024).max(1);
-    let fetch_bytes = (limits.fetch_bytes_max / 4).max(1024);
-    let mut config = kafka::client_config(settings)?;
-    for (key, value) in [
-        ("queued.max.messages.kbytes", queue_kbytes.to_string()),
-        ("fetch.max.bytes", fetch_bytes.to_string()),
-        ("message.max.bytes", fetch_bytes.min(1_000_000).to_string()),
-        ("fetch.message.max.bytes", fetch_bytes.min(1024 * 1024).to_string()),
-        ("fetch.queue.backoff.ms", "10".to_owned()),
-        ("statistics.interval.ms", STATISTICS_EVERY_MS.to_owned()),
-    ] {
-        if settings.properties.iter().all(|(theirs, _)| theirs != key) {
-            config.set(key, value);
-        }
-    }
-    config
-        .set("group.id", &settings.group)
-        .set("enable.auto.commit", "false")
-        .set("enable.auto.offset.store", "false")
-        .set("auto.offset.reset", "error")
-        .set("allow.auto.create.topics", "false");
-    if let Some(name) = &settings.group_instance_id {
-        config.set("group.instance.id", name);
-    }
-    match settings.group_protocol {
-        GroupProtocol::Classic => {
-            config
-                .set("group.protocol", "classic")
-                .set("partition.assignment.strategy", "cooperative-sticky")
-                .set("session.timeout.ms", settings.session_timeout.as_millis().to_string());
-        }
-        // The broker chooses the assignor and the session's length.
-        GroupProtocol::Consumer => {
-            config.set("group.protocol", "consumer");
-        }
-    }
-    Ok(config)
 }

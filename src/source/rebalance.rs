@@ -137,7 +137,7 @@ impl Poller<'_> {
                 Ok(resolved) => resolved,
                 Err(error) => {
                     self.rebalancing.ask_at = Some(Instant::now() + ASK_AGAIN);
-                    self.trouble(format!("positions cannot be read: {}", kafka::plain(&error)));
+                    self.trouble(&format!("positions cannot be read: {}", kafka::plain(&error)));
                     return Ok(());
                 }
             };
@@ -296,7 +296,7 @@ impl Poller<'_> {
         }
         if let Some(error) = failure {
             self.rebalancing.recheck_at = Some(Instant::now() + ASK_AGAIN);
-            self.trouble(format!("positions cannot be read: {}", kafka::plain(&error)));
+            self.trouble(&format!("positions cannot be read: {}", kafka::plain(&error)));
             return Ok(());
         }
         self.rebalancing.recheck_at = None;

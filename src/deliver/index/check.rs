@@ -118,11 +118,12 @@ impl Index {
             }
         };
         let major = version.split('.').next().and_then(|major| major.parse::<u32>().ok());
-        let (name, major_min) = match family {
-            Family::Elasticsearch => ("Elasticsearch", ELASTICSEARCH_MAJOR_MIN),
-            Family::OpenSearch => ("OpenSearch", OPENSEARCH_MAJOR_MIN),
+        let major_min = match family {
+            Family::Elasticsearch => ELASTICSEARCH_MAJOR_MIN,
+            Family::OpenSearch => OPENSEARCH_MAJOR_MIN,
         };
         if major.is_some_and(|major| major < major_min) {
+            let name = family.name();
             let why = format!("{name} {version} is too old, {major_min} is the first that serves");
             return Err(Unfit::Wrong(why));
         }

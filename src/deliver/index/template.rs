@@ -26,6 +26,16 @@ pub enum Family {
     OpenSearch,
 }
 
+impl Family {
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Elasticsearch => "Elasticsearch",
+            Self::OpenSearch => "OpenSearch",
+        }
+    }
+}
+
 /// What the template depends on beside the catalogue.
 #[derive(Debug, Clone, Copy)]
 pub struct Target<'a> {

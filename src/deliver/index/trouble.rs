@@ -40,7 +40,6 @@ pub(super) struct Troubles {
 struct State {
     next: u64,
     each: BTreeMap<u64, Trouble>,
-    told: Option<String>,
 }
 
 /// The place of one delivery among the troubles; dropping it ends its trouble.
@@ -63,7 +62,7 @@ impl Troubles {
 
     /// Tells the brake's state and the worst trouble, where they changed.
     pub(super) fn tell(&self) {
-        let mut state = self.state();
+        let state = self.state();
         let holds = state.each.values().filter(|trouble| matches!(trouble, Trouble::Hold(_)));
         self.holds.set(i64::from(holds.clone().next().is_some()));
         let engaged: Vec<_> = self.brake.engaged().iter().map(|reason| reason.label()).collect();
@@ -73,16 +72,14 @@ impl Troubles {
             let worst = holds.clone().next().or_else(|| state.each.values().next());
             worst.map(|trouble| trouble.reason().to_owned())
         };
-        if reason == state.told {
+        // Inside the lock, so that two tellers cannot overtake each other.
+        if !self.health.set(Component::Index, reason.clone().map_or(Ok(()), Err)) {
             return;
         }
-        match &reason {
+        match reason {
             Some(reason) => tracing::error!(reason, "the index does not take events"),
             None => tracing::info!("the index takes events again"),
         }
-        state.told.clone_from(&reason);
-        // Inside the lock, so that two tellers cannot overtake each other.
-        self.health.set(Component::Index, reason.map_or(Ok(()), Err));
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

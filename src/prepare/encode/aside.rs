@@ -129,7 +129,7 @@ impl Encoder<'_> {
         }
     }
 
-    fn mask(&mut self) -> Redacted {
+    pub(super) fn mask(&mut self) -> Redacted {
         MASK.clone_into(&mut self.work.redacted);
         Redacted::Changed
     }

@@ -12,7 +12,6 @@ use crate::config::pipeline::LogPolicy;
 use crate::prepare::parse::Parsed;
 use crate::prepare::plan::FieldPlan;
 use crate::prepare::redact::Redacted;
-use crate::prepare::redact::cover::MASK;
 use crate::prepare::survey::Slot;
 use crate::prepare::trim::{Pass, head};
 use crate::prepare::{Mended, json};
@@ -235,8 +234,8 @@ impl Encoder<'_> {
             };
         }
         if self.holds_secret(at) {
-            MASK.clone_into(&mut self.work.redacted);
-            return self.cut_header(Redacted::Changed, "");
+            let masked = self.mask();
+            return self.cut_header(masked, "");
         }
         let start = self.out.len();
         self.copy(at, &Pass::Whole, None);

@@ -75,13 +75,13 @@ pub(super) fn redact(
 fn in_order(mut cuts: Vec<Cut>) -> Vec<Cut> {
     cuts.sort_by_key(|cut| (cut.range.start, Reverse(cut.range.end)));
     cuts.dedup_by(|next, cut| {
-        let are_masks = [&*next, &*cut].iter().all(|one| one.action == RedactAction::Mask);
-        let is_one =
-            next.range.start < cut.range.end || are_masks && next.range.start == cut.range.end;
-        if is_one {
+        let overlap = next.range.start < cut.range.end;
+        let touch = next.range.start == cut.range.end
+            && (next.action, cut.action) == (RedactAction::Mask, RedactAction::Mask);
+        if overlap || touch {
             cut.range.end = cut.range.end.max(next.range.end);
         }
-        is_one
+        overlap || touch
     });
     cuts
 }
