@@ -28,8 +28,11 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+#[path = "../support/events.rs"]
+mod events;
 mod load;
 mod null_index;
+#[path = "../support/process.rs"]
 mod process;
 
 const PARTITIONS: i32 = 4;

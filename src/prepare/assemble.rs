@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use crate::event::{Chunk, Message};
 use crate::outcome::{Reason, Skip};
@@ -17,14 +18,18 @@ use super::stamp::{Coordinates, Datetime, Stamp, Stamped, Surveyed};
 use super::survey::Survey;
 use super::{Context, Document, Facts, GeoOutcome, LAG_BOUNDS_MS, Prepared, Rejected};
 
-/// What a document is longer than its event, about.
+/// What a document with its action is longer than its event, until the first chunk has told.
 const ADDED_BYTES: usize = 640;
 
 /// The memory of one worker, used again for every chunk.
 #[derive(Default)]
 pub struct Scratch {
+    /// Whose names the rest knows.
+    plan: Option<Arc<Plan>>,
     parser: Parser,
     rest: Rest,
+    /// What the last chunk's body was longer than its events, a message.
+    added_bytes: Option<usize>,
 }
 
 /// What a worker needs once a message is framed.
@@ -43,12 +48,29 @@ impl std::fmt::Debug for Scratch {
     }
 }
 
+impl Scratch {
+    /// What was learnt under another plan is worth nothing.
+    fn follow(&mut self, plan: &Arc<Plan>) {
+        if !self.plan.as_ref().is_some_and(|known| Arc::ptr_eq(known, plan)) {
+            self.plan = Some(Arc::clone(plan));
+            self.rest.survey.forget();
+            self.rest.work.forget();
+        }
+    }
+}
+
 /// Prepares every event of a chunk.
 pub fn chunk(chunk: Chunk, context: &Context, scratch: &mut Scratch) -> Prepared {
-    let mut assembly = Assembly::new(&chunk, context);
+    scratch.follow(&context.plan);
+    let added = scratch.added_bytes.unwrap_or(ADDED_BYTES);
+    // A little more, for a buffer that has to grow is copied whole.
+    let bytes = chunk.bytes.len() + chunk.messages.len() * (added + added / 8);
+    let mut assembly = Assembly::new(&chunk, context, bytes);
     for (place, message) in chunk.messages.iter().enumerate() {
         assembly.message(&chunk, (place, message), scratch);
     }
+    let added = assembly.body.len().saturating_sub(chunk.bytes.len());
+    scratch.added_bytes = added.checked_div(chunk.messages.len());
     let Assembly { body, live, documents, rejects, skipped, areas, facts, .. } = assembly;
     Prepared { body, live, documents, rejects, skipped, areas, facts, chunk }
 }
@@ -77,9 +99,8 @@ struct From<'c> {
 }
 
 impl<'c> Assembly<'c> {
-    fn new(chunk: &Chunk, context: &'c Context) -> Self {
+    fn new(chunk: &Chunk, context: &'c Context, bytes: usize) -> Self {
         let plan = &context.plan;
-        let bytes = chunk.bytes.len() + chunk.messages.len() * ADDED_BYTES;
         Self {
             stamp: Stamp::new(context, chunk),
             context,
@@ -105,7 +126,7 @@ impl<'c> Assembly<'c> {
         scratch: &mut Scratch,
     ) {
         let Some(range) = &message.payload else { return self.skip(Skip::Tombstone) };
-        let Scratch { parser, rest } = scratch;
+        let Scratch { parser, rest, .. } = scratch;
         let mut done = 0;
         let framing = AssertUnwindSafe(|| {
             frame::frame(chunk.slice(range), parser, &mut |index, framed| {

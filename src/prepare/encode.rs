@@ -22,6 +22,7 @@ use crate::config::pipeline::LogPolicy;
 mod value;
 mod object;
 mod headers;
+mod names;
 mod aside;
 mod lifted;
 mod derived;
@@ -43,6 +44,13 @@ pub(crate) struct Work {
     lifted: lifted::Lifted,
     /// Reads JSON bodies, for promotions.
     bodies: Option<Box<Reader>>,
+}
+
+impl Work {
+    /// For another plan.
+    pub(crate) fn forget(&mut self) {
+        self.headers = headers::Headers::default();
+    }
 }
 
 /// What became of a value.
@@ -174,7 +182,7 @@ impl Encoder<'_> {
     }
 
     fn field(&mut self, slot: Slot, field: &FieldPlan, member: Member) {
-        let pass = self.plan.pass(slot, self.output);
+        let pass = field.pass(self.output);
         let at = member.value;
         match field.act {
             Act::Headers => return self.headers(slot, field, at),
@@ -186,7 +194,7 @@ impl Encoder<'_> {
             _ => {}
         }
         let start = self.out.len();
-        self.put_key(&field.name);
+        self.out.extend_from_slice(&field.key);
         let wrote = match field.act {
             Act::Keyword => self.keyword(at, field.handling),
             Act::Number(kind) => self.number(at, kind, field.handling),
@@ -315,3 +323,20 @@ fn is_refused(name: &str) -> bool {
 
 /// The place in a buffer where something was written.
 type Written = Range<usize>;
+
+/// Copies values out of another buffer: one as it is, several as an array.
+fn put_values(out: &mut Vec<u8>, values: impl ExactSizeIterator<Item = Written>, text: &[u8]) {
+    let several = values.len() > 1;
+    if several {
+        out.push(b'[');
+    }
+    for (place, value) in values.enumerate() {
+        if place > 0 {
+            out.push(b',');
+        }
+        out.extend_from_slice(text.get(value).unwrap_or_default());
+    }
+    if several {
+        out.push(b']');
+    }
+}

@@ -49,19 +49,20 @@ fn needs_escape(byte: u8) -> bool {
     byte < 0x20 || byte == b'"' || byte == b'\\'
 }
 
-/// Where the first byte stands that JSON wants escaped. The inner loop has no branch, so that the
-/// compiler makes vector code of it.
+/// Where the first byte stands that JSON wants escaped. The inner loops have no branch, so that the
+/// compiler makes vector code of them.
 fn first_to_escape(text: &[u8]) -> Option<usize> {
-    const LANE: usize = 32;
-    let mut at = 0;
-    for lane in text.chunks_exact(LANE) {
-        if lane.iter().fold(false, |any, &byte| any | needs_escape(byte)) {
-            break;
-        }
-        at += LANE;
-    }
-    let tail = text.get(at..).unwrap_or_default();
-    tail.iter().position(|&byte| needs_escape(byte)).map(|found| at + found)
+    let clean = clean_lanes::<32>(text);
+    let clean = clean + clean_lanes::<8>(text.get(clean..).unwrap_or_default());
+    let tail = text.get(clean..).unwrap_or_default();
+    tail.iter().position(|&byte| needs_escape(byte)).map(|found| clean + found)
+}
+
+/// How many bytes at the start, in whole lanes, need no escape.
+#[inline]
+fn clean_lanes<const LANE: usize>(text: &[u8]) -> usize {
+    let clean = |lane: &&[u8]| !lane.iter().fold(false, |any, &byte| any | needs_escape(byte));
+    text.chunks_exact(LANE).take_while(clean).count() * LANE
 }
 
 fn write_escape(out: &mut Vec<u8>, byte: u8) {
@@ -98,8 +99,10 @@ mod tests {
         check("", r#""""#);
         check("plain ä €", r#""plain ä €""#);
         check("a\"b\\c\n\u{1}", r#""a\"b\\c\n\u0001""#);
-        let long = "x".repeat(100);
-        check(&format!("{long}\t{long}"), &format!("\"{long}\\t{long}\""));
+        for length in 0..100 {
+            let long = "x".repeat(length);
+            check(&format!("{long}\t{long}"), &format!("\"{long}\\t{long}\""));
+        }
     }
 
     #[test]

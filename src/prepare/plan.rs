@@ -61,6 +61,8 @@ pub(crate) struct Place {
 #[derive(Debug)]
 pub(crate) struct FieldPlan {
     pub(crate) name: Box<str>,
+    /// How its member begins: `,"name":`, ready to be written.
+    pub(crate) key: Box<[u8]>,
     pub(crate) act: Act,
     pub(crate) handling: Option<Handling>,
     /// By [`Output`].
@@ -73,6 +75,8 @@ pub(crate) struct FieldPlan {
 #[derive(Debug)]
 pub(crate) struct PartPlan {
     pub(crate) name: &'static str,
+    /// `"name":`
+    pub(crate) key: Box<[u8]>,
     pub(crate) kind: Kind,
     pub(crate) handling: Option<Handling>,
 }
@@ -189,10 +193,18 @@ impl Plan {
     /// What of a field goes to an output.
     #[inline]
     pub(crate) fn pass(&self, slot: Slot, output: Output) -> &Pass {
-        let [index, live] = match self.fields.get(slot) {
-            Some(field) => &field.pass,
-            None => return &Pass::Drop,
-        };
+        match self.fields.get(slot) {
+            Some(field) => field.pass(output),
+            None => &Pass::Drop,
+        }
+    }
+}
+
+impl FieldPlan {
+    /// What of it goes to an output.
+    #[inline]
+    pub(crate) fn pass(&self, output: Output) -> &Pass {
+        let [index, live] = &self.pass;
         match output {
             Output::Index => index,
             Output::Live => live,

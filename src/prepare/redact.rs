@@ -95,6 +95,11 @@ impl Redactor {
         self.patterns(&self.header_patterns, redacted, value, out)
     }
 
+    /// Whether [`Self::header`] may change a value of this name.
+    pub(crate) fn looks_into_header(&self, lower_name: &str) -> bool {
+        !self.header_patterns.is_empty() || self.headers.get(lower_name.as_bytes()).is_some()
+    }
+
     /// A query string, with or without its `?`.
     pub fn query(&self, value: &str, out: &mut String) -> Redacted {
         out.clear();

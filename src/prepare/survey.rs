@@ -30,6 +30,9 @@ pub(crate) struct Survey {
     /// For each slot the place in `members` plus one; 0 where the event has no such member.
     slots: Vec<u32>,
     unknown: Vec<usize>,
+    /// For each slot the one that came next to it last time: gateways write their fields in the
+    /// same order again and again, so most names need only be compared.
+    next: Vec<Slot>,
 }
 
 impl Survey {
@@ -39,8 +42,11 @@ impl Survey {
         self.unknown.clear();
         self.slots.clear();
         self.slots.resize(plan.fields.len(), 0);
+        self.next.resize(plan.fields.len() + 1, Slot::MAX);
+        let mut before = plan.fields.len();
         for (key, value) in event.members(0) {
-            let slot = event.string(key).and_then(|name| plan.slot(name));
+            let slot = event.string(key).and_then(|name| self.slot(name, before, plan));
+            before = slot.unwrap_or(plan.fields.len());
             let place = self.members.len();
             self.members.push(Some(Member { key, value, slot }));
             match slot.and_then(|slot| self.slots.get_mut(slot)) {
@@ -56,6 +62,23 @@ impl Survey {
             }
         }
         self.unknown_once(event);
+    }
+
+    /// For another plan.
+    pub(crate) fn forget(&mut self) {
+        self.next.clear();
+    }
+
+    /// The slot of a name that stands behind the one of slot `before`.
+    #[inline]
+    fn slot(&mut self, name: &str, before: Slot, plan: &Plan) -> Option<Slot> {
+        let next = self.next.get_mut(before)?;
+        if plan.field(*next).is_some_and(|field| *field.name == *name) {
+            return Some(*next);
+        }
+        let slot = plan.slot(name)?;
+        *next = slot;
+        Some(slot)
     }
 
     /// The members that count, in the order in which they came.

@@ -12,7 +12,7 @@ use crate::prepare::trim::{Pass, head};
 use crate::prepare::{Mended, json};
 use crate::schema;
 
-use super::{Encoder, NAME_BYTES_MAX, Written, Wrote};
+use super::{Encoder, NAME_BYTES_MAX, Written, Wrote, put_values};
 
 /// What a name that is too long is cut to; the whole of it stands beside the value.
 const CUT_NAME_BYTES: usize = 256;
@@ -161,31 +161,9 @@ impl Encoder<'_> {
                 }
                 json::write_string(self.out, &name);
                 self.out.push(b':');
-                self.put_values(&values, |work| &work.asides.text);
+                put_values(self.out, values.into_iter(), &self.work.asides.text);
             }
             self.out.push(b'}');
-        }
-    }
-
-    /// One value as it is, several as an array.
-    pub(super) fn put_values(
-        &mut self,
-        values: &[Written],
-        text: impl Fn(&super::Work) -> &Vec<u8>,
-    ) {
-        let several = values.len() > 1;
-        if several {
-            self.out.push(b'[');
-        }
-        for (place, value) in values.iter().enumerate() {
-            if place > 0 {
-                self.out.push(b',');
-            }
-            let text = text(self.work).get(value.clone()).unwrap_or_default();
-            self.out.extend_from_slice(text);
-        }
-        if several {
-            self.out.push(b']');
         }
     }
 }

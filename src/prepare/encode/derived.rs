@@ -30,7 +30,7 @@ const BACKEND_TASKS: [&str; 2] = ["proxy", "invoke"];
 impl Encoder<'_> {
     /// Writes a body, cut where it is too long, and keeps what is promoted from it.
     pub(super) fn body(&mut self, slot: Slot, field: &FieldPlan, at: usize) {
-        let pass = self.plan.pass(slot, self.output);
+        let pass = field.pass(self.output);
         let event = self.event;
         if pass.is_drop() && !self.plan.lifts.any_exported(self.output) {
             return;
@@ -42,7 +42,7 @@ impl Encoder<'_> {
         }
         let Some(text) = text else {
             let start = self.out.len();
-            self.put_key(&field.name);
+            self.out.extend_from_slice(&field.key);
             let scalar = !event.is_array(at) && !pass.is_drop();
             let wrote = if scalar { self.keyword(at, field.handling) } else { Wrote::Unfit };
             if wrote != Wrote::Value {
@@ -76,7 +76,7 @@ impl Encoder<'_> {
     }
 
     fn put_body(&mut self, field: &FieldPlan, at: usize, (text, shown): (&str, &str)) {
-        self.put_key(&field.name);
+        self.out.extend_from_slice(&field.key);
         let kept = head(shown, self.plan.payload_bytes_max);
         if kept.len() == shown.len() && std::ptr::eq(text, shown) {
             return self.copy_string(at, text);
@@ -110,7 +110,7 @@ impl Encoder<'_> {
             if let Some(field) = self.plan.field(geo.into)
                 && object.len() > 2
             {
-                self.put_key(&field.name);
+                self.out.extend_from_slice(&field.key);
                 self.out.extend_from_slice(object);
             }
         }
@@ -167,21 +167,19 @@ impl Encoder<'_> {
         let (gateway, backend) = self.durations();
         let start = self.out.len();
         self.put_key("latency");
-        self.out.push(b'{');
         let open = self.out.len();
         for (name, duration) in [("gateway_ms", gateway), ("backend_ms", backend)] {
             let Some(duration) = duration.filter(|_| !pass.part(name).is_drop()) else { continue };
-            if self.out.len() > open {
-                self.out.push(b',');
-            }
-            json::write_string(self.out, name);
-            self.out.push(b':');
+            self.put_key(name);
             json::write_i64(self.out, duration);
         }
-        if self.out.len() == open {
-            self.out.truncate(start);
-        } else {
-            self.out.push(b'}');
+        // The first member's comma is the bracket's place.
+        match self.out.get_mut(open) {
+            Some(comma) => {
+                *comma = b'{';
+                self.out.push(b'}');
+            }
+            None => self.out.truncate(start),
         }
     }
 

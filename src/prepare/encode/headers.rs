@@ -4,9 +4,6 @@
 //! written as strings, since neither server takes deeper objects for every value.
 
 use std::collections::HashMap;
-use std::hash::{Hash, Hasher};
-
-use rustc_hash::FxHasher;
 
 use crate::config::pipeline::LogPolicy;
 use crate::prepare::parse::Parsed;
@@ -17,12 +14,11 @@ use crate::prepare::trim::{Pass, head};
 use crate::prepare::{Mended, json};
 use crate::schema;
 
-use super::{Encoder, Written, Wrote};
+use super::names::{Name, Names};
+use super::{Encoder, Wrote};
 
 /// The index's limit of one header's value: four bytes a character, in one term of Lucene's.
 const VALUE_BYTES_MAX: usize = 8_191;
-/// With a name of this length, name and value together are still one term.
-const NAME_BYTES_MAX: usize = 8_191;
 /// Up to so many headers are compared with each other; more go through a hash table whose keys no
 /// sender can guess.
 const COMPARED_MAX: usize = 64;
@@ -30,14 +26,18 @@ const COMPARED_MAX: usize = 64;
 /// The headers of one field, used again for every event.
 #[derive(Debug, Default)]
 pub(super) struct Headers {
-    /// The lower-case names, one after the other.
-    names: String,
+    names: Names,
     entries: Vec<Entry>,
+    /// One bit for some of the hash of every name: a name whose bit is not set is new.
+    seen: u64,
+    /// Some name came twice, or looks as if it did.
+    maybe_twins: bool,
 }
 
 #[derive(Debug, Clone)]
 struct Entry {
-    name: Written,
+    /// Its place among the known names.
+    name: usize,
     hash: u64,
     value: usize,
     /// The entry of the same name that came next.
@@ -48,36 +48,43 @@ struct Entry {
 
 impl Headers {
     fn clear(&mut self) {
-        self.names.clear();
+        self.names.shrink();
         self.entries.clear();
+        self.seen = 0;
+        self.maybe_twins = false;
     }
 
-    fn name(&self, entry: &Entry) -> &str {
-        self.names.get(entry.name.clone()).unwrap_or_default()
+    fn name(&self, entry: &Entry) -> Option<&Name> {
+        self.names.get(entry.name)
     }
 
-    fn push(&mut self, name: &str, value: usize) {
-        let start = self.names.len();
-        self.names.push_str(name);
-        if let Some(name) = self.names.get_mut(start..) {
-            name.make_ascii_lowercase();
+    fn text(&self, entry: &Entry) -> &str {
+        self.name(entry).map_or("", |name| &name.lower)
+    }
+
+    #[inline]
+    fn push(&mut self, name: usize, hash: u64, value: usize) {
+        let bit = 1 << (hash >> 58);
+        if self.seen & bit != 0 {
+            self.maybe_twins |= self.entries.iter().take(COMPARED_MAX).any(|one| one.hash == hash)
+                || self.entries.len() > COMPARED_MAX;
         }
-        let name = start..self.names.len();
-        let mut hasher = FxHasher::default();
-        self.names.get(name.clone()).hash(&mut hasher);
-        let hash = hasher.finish();
+        self.seen |= bit;
         self.entries.push(Entry { name, hash, value, next: None, follows: false });
     }
 
     /// Chains the entries of one name.
     fn chain(&mut self) {
+        if !self.maybe_twins {
+            return;
+        }
         if self.entries.len() > COMPARED_MAX {
             return self.chain_many();
         }
         for at in 1..self.entries.len() {
             let Some(entry) = self.entries.get(at) else { return };
             let same =
-                |other: &Entry| other.hash == entry.hash && self.name(other) == self.name(entry);
+                |other: &Entry| other.hash == entry.hash && self.text(other) == self.text(entry);
             let earlier = self.entries.get(..at).unwrap_or_default();
             if let Some(before) = earlier.iter().rposition(same) {
                 self.link(before, at);
@@ -89,7 +96,7 @@ impl Headers {
         let mut links = Vec::new();
         let mut last: HashMap<&str, usize> = HashMap::new();
         for (at, entry) in self.entries.iter().enumerate() {
-            if let Some(before) = last.insert(self.name(entry), at) {
+            if let Some(before) = last.insert(self.text(entry), at) {
                 links.push((before, at));
             }
         }
@@ -111,7 +118,7 @@ impl Headers {
 impl Encoder<'_> {
     /// Writes a field of headers, and keeps what is promoted from them.
     pub(super) fn headers(&mut self, slot: Slot, field: &FieldPlan, at: usize) {
-        let pass = self.plan.pass(slot, self.output);
+        let pass = field.pass(self.output);
         let event = self.event;
         let is_list = event.is_object(at) || event.is_array(at);
         let is_empty = event.is_null(at) || (is_list && event.len(at) == 0);
@@ -132,16 +139,18 @@ impl Encoder<'_> {
         self.collect(&mut headers, (field, pass), at);
         headers.chain();
         let start = self.out.len();
-        self.put_key(&field.name);
-        self.out.push(b'{');
+        self.out.extend_from_slice(&field.key);
         let open = self.out.len();
         for entry in headers.entries.iter().filter(|entry| !entry.follows) {
             self.header((slot, pass), &headers, entry);
         }
-        if self.out.len() == open {
-            self.out.truncate(start);
-        } else {
-            self.out.push(b'}');
+        // The first header's comma is the bracket's place.
+        match self.out.get_mut(open) {
+            Some(comma) => {
+                *comma = b'{';
+                self.out.push(b'}');
+            }
+            None => self.out.truncate(start),
         }
         self.work.headers = headers;
     }
@@ -150,12 +159,13 @@ impl Encoder<'_> {
     fn collect(&mut self, headers: &mut Headers, (field, pass): (&FieldPlan, &Pass), at: usize) {
         let event = self.event;
         let mut member = |encoder: &mut Self, key: usize, value: usize| {
-            let name = event.string(key).unwrap_or_default();
-            let refused = name.is_empty() || name.contains('\0') || name.len() > NAME_BYTES_MAX;
-            if refused && !pass.part(&name.to_ascii_lowercase()).is_drop() {
-                encoder.aside(&format!("{}.{name}", field.name), value);
-            } else if !refused {
-                headers.push(name, value);
+            let spelling = event.string(key).unwrap_or_default();
+            let place = headers.names.find(spelling, encoder.plan);
+            let Some(name) = headers.names.get(place) else { return };
+            if !name.refused {
+                headers.push(place, name.hash, value);
+            } else if !pass.part(&name.lower).is_drop() {
+                encoder.aside(&format!("{}.{spelling}", field.name), value);
             }
         };
         for (key, value) in event.members(at) {
@@ -165,31 +175,33 @@ impl Encoder<'_> {
             if !event.is_object(element) && !pass.is_drop() {
                 self.aside(&field.name, element);
             }
-            if let Some((name, value)) = pair(event, element) {
-                member(self, name, value);
-                continue;
-            }
-            for (key, value) in event.members(element) {
-                member(self, key, value);
+            match pair(event, element) {
+                Some((name, value)) => member(self, name, value),
+                None => event.members(element).for_each(|(key, value)| member(self, key, value)),
             }
         }
     }
 
     /// All values of one name.
     fn header(&mut self, (slot, pass): (Slot, &Pass), headers: &Headers, first: &Entry) {
-        let name = headers.name(first);
+        let Some(name) = headers.name(first) else { return };
         let event = self.event;
-        let dropped = pass.part(name).is_drop();
-        let lifts = self.plan.lifts.of_header(name);
+        let dropped = pass.part(&name.lower).is_drop();
+        let plain = first.next.is_none() && !dropped && !name.redacted && name.lifts.is_empty();
+        if plain
+            && let Some(quoted) = event.quoted(first.value)
+            && quoted.len() <= VALUE_BYTES_MAX
+        {
+            self.out.extend_from_slice(&name.key);
+            self.out.extend_from_slice(quoted);
+            return;
+        }
+        let lifts = &*name.lifts;
         if dropped && lifts.is_empty() {
             return;
         }
         let start = self.out.len();
-        if self.out.last() != Some(&b'{') {
-            self.out.push(b',');
-        }
-        json::write_string(self.out, name);
-        self.out.push(b':');
+        self.out.extend_from_slice(&name.key);
         let values = self.out.len();
         let mut count = 0;
         let mut next = Some(first);
@@ -219,13 +231,13 @@ impl Encoder<'_> {
         }
     }
 
-    fn header_value(&mut self, name: &str, at: usize) -> Wrote {
+    fn header_value(&mut self, name: &Name, at: usize) -> Wrote {
         let event = self.event;
         if event.is_null(at) {
             return Wrote::Nothing;
         }
         if let Some(text) = event.string(at) {
-            return match self.plan.redactor.header(name, text, &mut self.work.redacted) {
+            return match self.redacted(name, text) {
                 Redacted::Same if text.len() <= VALUE_BYTES_MAX => {
                     self.copy_string(at, text);
                     Wrote::Value
@@ -242,8 +254,15 @@ impl Encoder<'_> {
         self.unfit = false;
         let text = self.out.split_off(start);
         let text = str::from_utf8(&text).unwrap_or_default();
-        let redacted = self.plan.redactor.header(name, text, &mut self.work.redacted);
+        let redacted = self.redacted(name, text);
         self.cut_header(redacted, text)
+    }
+
+    fn redacted(&mut self, name: &Name, text: &str) -> Redacted {
+        if !name.redacted {
+            return Redacted::Same;
+        }
+        self.plan.redactor.header(&name.lower, text, &mut self.work.redacted)
     }
 
     /// Whether a secret header stands somewhere inside a value that is no string.
@@ -282,10 +301,11 @@ impl Encoder<'_> {
 
 /// `{"name":"Accept","value":"*/*"}`, as some tools list headers: the places of both texts.
 fn pair(event: Parsed<'_>, element: usize) -> Option<(usize, usize)> {
-    let mut members = event.members(element);
-    let (Some(one), Some(other), None) = (members.next(), members.next(), members.next()) else {
+    if event.len(element) != 2 {
         return None;
-    };
+    }
+    let mut members = event.members(element);
+    let (one, other) = (members.next()?, members.next()?);
     let is = |(key, _): (usize, usize), names: &[&str]| {
         let key = event.string(key).unwrap_or_default();
         names.iter().any(|name| key.eq_ignore_ascii_case(name))

@@ -13,7 +13,7 @@ use crate::prepare::survey::Slot;
 use crate::prepare::time::Moment;
 
 use super::value::in_range;
-use super::{Encoder, Written};
+use super::{Encoder, Written, put_values};
 use crate::schema::Kind;
 
 /// Of one place in a body so many values become a field.
@@ -107,20 +107,21 @@ impl Encoder<'_> {
         for same in values.chunk_by(|one, other| one.0 == other.0) {
             let lift = same.first().and_then(|(at, _)| self.plan.lifts.all.get(*at));
             let Some(lift) = lift else { continue };
-            if object == Some(&*lift.object) {
-                self.out.push(b',');
-            } else {
+            let first = object != Some(&*lift.object);
+            if first {
                 if object.is_some() {
                     self.out.push(b'}');
                 }
                 self.put_key(&lift.object);
-                self.out.push(b'{');
                 object = Some(&*lift.object);
             }
-            json::write_string(self.out, &lift.name);
-            self.out.push(b':');
-            let values: Vec<_> = same.iter().map(|(_, value)| value.clone()).collect();
-            self.put_values(&values, |work| &work.lifted.text);
+            let comma = self.out.len();
+            self.put_key(&lift.name);
+            if let Some(comma) = self.out.get_mut(comma).filter(|_| first) {
+                *comma = b'{';
+            }
+            let values = same.iter().map(|(_, value)| value.clone());
+            put_values(self.out, values, &self.work.lifted.text);
         }
         if object.is_some() {
             self.out.push(b'}');

@@ -91,7 +91,7 @@ impl Encoder<'_> {
     fn part(&mut self, field: &FieldPlan, pass: &Pass, key: usize, value: usize) -> Wrote {
         let name = self.event.string(key).unwrap_or_default();
         if let Some(part) = field.parts.iter().find(|part| *part.name == *name) {
-            self.name(key);
+            self.out.extend_from_slice(&part.key);
             return self.typed(part.kind, value, part.handling);
         }
         let head = name.split('.').next().unwrap_or_default();

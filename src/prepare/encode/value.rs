@@ -26,7 +26,14 @@ impl Encoder<'_> {
     }
 
     /// A string, number or boolean, or an array of these.
+    #[inline]
     pub(super) fn keyword(&mut self, at: usize, handling: Option<Handling>) -> Wrote {
+        if handling.is_none()
+            && let Some(quoted) = self.event.quoted(at)
+        {
+            self.out.extend_from_slice(quoted);
+            return Wrote::Value;
+        }
         if self.event.string(at).is_some() {
             return self.string(at, handling);
         }

@@ -1,6 +1,7 @@
 //! From the catalogue and the settings to the fields of a plan.
 
 use crate::config::pipeline::{ExportList, PipelineSpec};
+use crate::prepare::json;
 use crate::prepare::redact::Redactor;
 use crate::prepare::trim::{Candidate, Pass, pass};
 use crate::schema::{self, CATALOGUE, Definition, Field, GEO_KEYS, Group, Kind, Origin};
@@ -28,6 +29,7 @@ fn of_catalogue(field: Field, spec: &PipelineSpec, redactor: &Redactor) -> Field
     let row = field.definition();
     FieldPlan {
         name: row.name.into(),
+        key: key(row.name),
         act: act(field, row, spec),
         handling: redactor.handling(row.name),
         pass: passes(spec, row.name, row.group, row.kind == Kind::Flattened),
@@ -67,6 +69,7 @@ fn act(field: Field, row: &Definition, spec: &PipelineSpec) -> Act {
 fn parts(name: &str, kind: Kind, redactor: &Redactor) -> Vec<PartPlan> {
     let part = |part: &'static str, kind: Kind| PartPlan {
         name: part,
+        key: key(part).iter().skip(1).copied().collect(),
         kind,
         handling: redactor.handling(&format!("{name}.{part}")),
     };
@@ -114,11 +117,19 @@ fn other(name: &str, spec: &PipelineSpec, redactor: &Redactor) -> FieldPlan {
     };
     FieldPlan {
         name: name.into(),
+        key: key(name),
         act,
         handling: redactor.handling(name),
         pass: passes(spec, name, group, false),
         parts: parts(name, kind, redactor),
     }
+}
+
+fn key(name: &str) -> Box<[u8]> {
+    let mut key = vec![b','];
+    json::write_string(&mut key, name);
+    key.push(b':');
+    key.into()
 }
 
 fn passes(spec: &PipelineSpec, name: &str, group: Group, headers: bool) -> [Pass; 2] {
