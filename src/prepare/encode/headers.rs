@@ -281,7 +281,7 @@ impl Encoder<'_> {
 }
 
 /// `{"name":"Accept","value":"*/*"}`, as some tools list headers: the places of both texts.
-fn pair(event: Parsed<'_>, element: usize) -> Option<(usize, usize)> {
+pub(super) fn pair(event: Parsed<'_>, element: usize) -> Option<(usize, usize)> {
     let mut members = event.members(element);
     let (Some(one), Some(other), None) = (members.next(), members.next(), members.next()) else {
         return None;
