@@ -3,7 +3,7 @@
 //! Writers and frameworks spell one name in many ways, and a caller may hide one behind an odd
 //! byte: so names are compared by their letters and digits alone. Letter case, the characters that
 //! join words, quotes, colons, control and invisible characters do not count; nor do the prefixes
-//! that say nothing of what a name means, `X-` and CGI's `HTTP_`.
+//! that say nothing of what a name means: `X-`, CGI's `HTTP_`, and the `REDIRECT_` before it.
 //!
 //! Nearly every name that is asked for is no secret, so the first test is one bit: is there any
 //! secret name with this first and this last letter?
@@ -14,7 +14,7 @@ use std::borrow::Cow;
 const LETTERS: usize = 32;
 
 /// Lower case.
-const PREFIXES: [&[u8]; 2] = [b"http", b"x"];
+const PREFIXES: [&[u8]; 3] = [b"http", b"x", b"redirect"];
 
 /// A small map from names to what becomes of their values.
 #[derive(Debug)]
@@ -163,6 +163,7 @@ mod tests {
             "to\nken",
             "x-token",
             "HTTP_TOKEN",
+            "REDIRECT_HTTP_TOKEN",
             "accessToken",
             "acce\u{17f}s_token",
             "Ключ",

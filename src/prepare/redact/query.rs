@@ -161,28 +161,25 @@ fn search(parameters: &Parameters, whole: Whole, text: &[u8], cuts: &mut Vec<Cut
     );
 }
 
-/// What a byte means while a name is read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Class {
-    Plain,
-    /// Needs decoding or taking apart before names are compared.
-    Special,
-    /// `=`, or what parts parameters.
-    Stop,
-}
+/// `=`, and what parts parameters.
+const STOPS: u128 = mask(b"=&;?#");
+/// What stands on either side of these may be a name of its own.
+const PARTS: u128 = mask(b"!\"#$&'()*,./:;<=>?@[\\]^`{|}~");
+/// A name with one of these needs decoding or taking apart before it is compared.
+const SPECIAL: u128 = PARTS | mask(b"%");
 
-fn class(byte: u8) -> Class {
-    match byte {
-        b'=' | b'&' | b';' | b'?' | b'#' => Class::Stop,
-        b'%' => Class::Special,
-        _ if parts_names(byte) => Class::Special,
-        _ => Class::Plain,
+/// One bit for each of the bytes, which must be ASCII.
+const fn mask(bytes: &[u8]) -> u128 {
+    let (mut mask, mut rest) = (0, bytes);
+    while let [byte, tail @ ..] = rest {
+        mask |= 1 << *byte;
+        rest = tail;
     }
+    mask
 }
 
-/// Whether what stands on either side of it may be a name of its own.
-fn parts_names(byte: u8) -> bool {
-    byte.is_ascii_punctuation() && !matches!(byte, b'-' | b'_' | b'+' | b'%')
+fn is_in(mask: u128, byte: u8) -> bool {
+    byte.is_ascii() && mask >> byte & 1 == 1
 }
 
 /// Every `name=` is looked at, also one inside the value of another.
@@ -230,11 +227,10 @@ fn name_end(text: &[u8], start: usize) -> (usize, bool) {
     let mut special = false;
     let tail = text.get(start..).unwrap_or_default();
     for (at, &byte) in tail.iter().enumerate() {
-        match class(byte) {
-            Class::Stop => return (start + at, special),
-            Class::Special => special = true,
-            Class::Plain => {}
+        if is_in(STOPS, byte) {
+            return (start + at, special);
         }
+        special |= is_in(SPECIAL, byte);
     }
     (text.len(), special)
 }
@@ -271,7 +267,7 @@ fn secret_name(parameters: &Parameters, name: &[u8], special: bool) -> Option<Re
     };
     let secret = |name: &[u8]| parameters.get(name).copied();
     secret(name).or_else(|| {
-        let parts = name.split(|byte| parts_names(*byte)).filter_map(secret);
+        let parts = name.split(|byte| is_in(PARTS, *byte)).filter_map(secret);
         parts.fold(None, |action, other| Some(stricter(action, other)))
     })
 }
