@@ -16,11 +16,14 @@ pub mod reference;
 pub mod document;
 pub mod reader;
 pub mod units;
+pub mod names;
+pub mod folders;
 pub mod sluice_toml;
 pub mod pipeline_toml;
 
 use environment::Environment;
 use fault::{Fault, SpecFault};
+use folders::pipeline_files;
 use pipeline::PipelineSpec;
 use reader::Reader;
 use settings::Settings;
@@ -35,6 +38,8 @@ pub struct Config {
     pub pipelines: Vec<PipelineSpec>,
     /// Every file that it was read from, for [`Config::files`].
     files: Vec<PathBuf>,
+    /// For [`Config::notes`].
+    notes: Vec<Fault>,
 }
 
 impl Config {
@@ -42,6 +47,12 @@ impl Config {
     #[must_use]
     pub fn files(&self) -> &[PathBuf] {
         &self.files
+    }
+
+    /// What is no fault, and probably not meant.
+    #[must_use]
+    pub fn notes(&self) -> &[Fault] {
+        &self.notes
     }
 }
 
@@ -68,22 +79,34 @@ pub fn load(
         let folder = file.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
         settings.pipelines = folder.join("pipelines");
     }
+    let notes = notes(&reader, &settings);
+    let said = reader.place("pipelines");
+    // Where the folder is cannot be known from a key with a fault, or from a file that is not read.
+    let is_known = !reader.is_faulty("pipelines") && file.is_some() == text.is_some();
     faults.extend(reader.into_faults());
     files.extend(file);
 
-    let mut pipelines = Vec::new();
-    for (name, path) in pipeline_files(&settings.pipelines, &mut faults) {
-        if let Some(spec) = pipeline(&name, &path, environment, check, &mut faults) {
-            pipelines.push((path.clone(), spec));
+    let mut found = Vec::new();
+    let names_of_files = match pipeline_files(&settings.pipelines) {
+        Ok(files) => files,
+        Err((message, hint)) => {
+            if is_known {
+                faults.push(Fault { message, hint: Some(hint), ..said });
+            }
+            Vec::new()
         }
+    };
+    for (name, path) in names_of_files {
+        found.extend(pipeline(&name, &path, environment, check, &mut faults));
         files.push(path);
     }
-    one_owner_each(&settings, &pipelines, &mut faults);
+    one_owner_each(&settings, &found, &mut faults);
     faults.extend(environment.unknown());
     if !faults.is_empty() {
         return Err(faults);
     }
-    Ok(Config { settings, pipelines: pipelines.into_iter().map(|(_, spec)| spec).collect(), files })
+    let pipelines = found.into_iter().map(|(spec, _)| spec).collect();
+    Ok(Config { settings, pipelines, files, notes })
 }
 
 fn main_file(
@@ -102,58 +125,53 @@ fn main_file(
 }
 
 fn read(file: &Path, what: &str, faults: &mut Vec<Fault>) -> Option<String> {
-    fs::read_to_string(file)
-        .map_err(|error| {
-            faults.push(Fault {
-                file: Some(file.to_owned()),
-                line: 0,
-                key: what.to_owned(),
-                message: format!("cannot be read: {error}"),
-                hint: None,
-            });
-        })
-        .ok()
-}
-
-/// Every `<folder>/<name>/pipeline.toml`, by name.
-fn pipeline_files(folder: &Path, faults: &mut Vec<Fault>) -> Vec<(String, PathBuf)> {
-    let mut fault = |message: String| {
-        faults.push(Fault {
-            file: Some(folder.to_owned()),
-            line: 0,
-            key: "pipelines".to_owned(),
-            message,
-            hint: Some("a pipeline is a folder here with a `pipeline.toml`".to_owned()),
-        });
+    let mut fault = |line: usize, message: String, hint: Option<String>| {
+        let (file, key) = (Some(file.to_owned()), what.to_owned());
+        faults.push(Fault { file, line, key, message, hint });
     };
-    let entries = match fs::read_dir(folder) {
-        Ok(entries) => entries,
+    let bytes = match fs::read(file) {
+        Ok(bytes) => bytes,
         Err(error) => {
-            fault(format!("the folder cannot be read: {error}"));
-            return Vec::new();
+            fault(0, format!("cannot be read: {error}"), folders::meant(file));
+            return None;
         }
     };
-    let mut found: Vec<_> = entries
-        .flatten()
-        .filter(|entry| entry.path().is_dir())
-        .filter_map(|entry| {
-            Some((entry.file_name().into_string().ok()?, entry.path().join("pipeline.toml")))
-        })
-        .collect();
-    found.sort();
-    if found.is_empty() {
-        fault("holds no pipeline".to_owned());
+    match String::from_utf8(bytes) {
+        Ok(text) => Some(text),
+        Err(error) => {
+            let read = error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or_default();
+            let line = 1 + memchr::memchr_iter(b'\n', read).count();
+            fault(line, "holds bytes that are no UTF-8".to_owned(), None);
+            None
+        }
     }
-    found
 }
 
+/// A database that is not there: Sluice runs without it and takes it when it comes, so that it is
+/// no fault, but a misspelt path looks the same.
+fn notes(reader: &Reader<'_>, settings: &Settings) -> Vec<Fault> {
+    let databases = settings.geo.databases.iter().enumerate();
+    let missing = databases.filter(|(_, path)| !path.exists());
+    missing
+        .map(|(place, path)| Fault {
+            message: format!(
+                "there is no file {}: no look-ups in it until it comes",
+                path.display()
+            ),
+            hint: folders::meant(path),
+            ..reader.place(&format!("geo.databases[{place}]"))
+        })
+        .collect()
+}
+
+/// A pipeline, and where each of its topics is said.
 fn pipeline(
     name: &str,
     path: &Path,
     environment: &Environment,
     check: CheckPipeline<'_>,
     faults: &mut Vec<Fault>,
-) -> Option<PipelineSpec> {
+) -> Option<(PipelineSpec, Vec<Fault>)> {
     let text = read(path, "pipeline", faults)?;
     let variables = format!(
         "{}PIPELINE_{}_",
@@ -163,22 +181,22 @@ fn pipeline(
     let mut reader =
         Reader::new(keys::PIPELINE, Some((path, &text)), Some(environment), &variables);
     let spec = pipeline_toml::read(&mut reader, name);
-    for fault in check(&spec) {
-        reader.fault(&fault.key, fault.message, fault.hint);
-    }
+    reader.faults_of_values(check(&spec));
+    let places = 0..spec.topics.len();
+    let places = places.map(|place| reader.place(&format!("topics[{place}]"))).collect();
     faults.extend(reader.into_faults());
-    Some(spec)
+    Some((spec, places))
 }
 
 /// A topic belongs to one pipeline, and none reads what Sluice itself writes.
 fn one_owner_each(
     settings: &Settings,
-    pipelines: &[(PathBuf, PipelineSpec)],
+    pipelines: &[(PipelineSpec, Vec<Fault>)],
     faults: &mut Vec<Fault>,
 ) {
     let mut owners: HashMap<&str, &str> = HashMap::new();
-    for (path, spec) in pipelines {
-        for topic in &spec.topics {
+    for (spec, places) in pipelines {
+        for (topic, place) in spec.topics.iter().zip(places) {
             let message = if let Some(owner) = owners.insert(topic, &spec.name) {
                 format!("`{topic}` belongs to the pipeline `{owner}` already")
             } else if *topic == settings.live.topic || *topic == settings.dead_letter.topic {
@@ -186,22 +204,9 @@ fn one_owner_each(
             } else {
                 continue;
             };
-            let line = line_of_topic(path, topic);
-            faults.push(Fault {
-                file: Some(path.clone()),
-                line,
-                key: "topics".to_owned(),
-                message,
-                hint: None,
-            });
+            faults.push(Fault { message, ..place.clone() });
         }
     }
-}
-
-fn line_of_topic(path: &Path, topic: &str) -> usize {
-    let text = fs::read_to_string(path).unwrap_or_default();
-    let quoted = format!("\"{topic}\"");
-    text.lines().position(|line| line.contains(&quoted)).map_or(0, |place| place + 1)
 }
 
 /// A URL as it may be shown: without `user:password@`.

@@ -128,6 +128,8 @@ labels! {
         HeaderTruncated => "header_truncated",
         /// Events cut to a log policy.
         PolicyCut => "policy_cut",
+        /// Events whose log policy is none that we know.
+        PolicyUnknown => "policy_unknown",
         /// Events of no sane time, indexed as undated.
         Undated => "undated",
         /// Unreadable `datetime` values.

@@ -29,5 +29,8 @@ pub fn summary(config: &Config) -> String {
     for spec in &config.pipelines {
         line("pipeline", format!("{}: {}", spec.name, spec.topics.join(", ")));
     }
+    for note in config.notes() {
+        line("note", note.to_string());
+    }
     text
 }

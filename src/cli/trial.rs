@@ -7,6 +7,7 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, IsTerminal as _};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -66,16 +67,26 @@ pub enum Timestamp {
     None,
 }
 
+/// Kafka knows no time before 1970, and four digits of a year no later one.
+const RECORD_TIMES: RangeInclusive<Millis> = 0..=253_402_300_799_999;
+
 fn timestamp(text: &str) -> Result<Timestamp, String> {
     if text == "none" {
         return Ok(Timestamp::None);
     }
-    if let Ok(millis) = text.parse() {
-        return Ok(Timestamp::At(millis));
-    }
-    DateTime::parse_from_rfc3339(text)
-        .map(|time| Timestamp::At(time.timestamp_millis()))
-        .map_err(|error| format!("{error}; as in 2016-09-29T22:17:43Z, in milliseconds, or none"))
+    let millis = match text.parse::<i128>() {
+        Ok(millis) => millis,
+        Err(_) => {
+            let time = DateTime::parse_from_rfc3339(text).map_err(|error| {
+                format!("{error}; as in 2016-09-29T22:17:43Z, in milliseconds, or none")
+            });
+            time?.timestamp_millis().into()
+        }
+    };
+    let in_range = Millis::try_from(millis).ok().filter(|millis| RECORD_TIMES.contains(millis));
+    in_range
+        .map(Timestamp::At)
+        .ok_or_else(|| "no time of a record: from 1970-01-01T00:00:00Z to the year 9999".to_owned())
 }
 
 /// Answers whether no event would be dead-lettered.
@@ -274,5 +285,13 @@ mod tests {
         check("1475187463404", Some(Timestamp::At(1_475_187_463_404)));
         check("none", Some(Timestamp::None));
         check("yesterday", None);
+        check("0", Some(Timestamp::At(0)));
+        check("9999-12-31T23:59:59.999Z", Some(Timestamp::At(253_402_300_799_999)));
+        for out_of_range in
+            ["-1", "253402300800000", "99999999999999999999", "1969-12-31T23:59:59Z"]
+        {
+            let told = timestamp(out_of_range).unwrap_err();
+            assert!(told.starts_with("no time of a record"), "{out_of_range}: {told}");
+        }
     }
 }

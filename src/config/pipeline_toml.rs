@@ -1,5 +1,6 @@
 //! `pipelines/<name>/pipeline.toml` and the environment to a [`PipelineSpec`].
 
+use super::names;
 use super::pipeline::{
     AddressPrivacy, Addresses, AreaSource, ExportList, GeoPair, IndexNaming, LogPolicy, Period,
     PipelineSpec, PromotedKind, Promotion, RedactAction, RedactRule, RedactSpec, RedactTarget,
@@ -11,11 +12,13 @@ pub fn read(from: &mut Reader<'_>, name: &str) -> PipelineSpec {
     let defaults = PipelineSpec::new(name);
     let topics = from.texts("topics");
     if topics.is_empty() {
-        from.fault(
-            "topics",
-            "names no topic",
-            Some("as in `topics = [\"api-events\"]`".to_owned()),
-        );
+        let hint = Some("as in `topics = [\"api-events\"]`".to_owned());
+        from.cross_fault(&["topics"], "names no topic", hint);
+    }
+    for (place, topic) in topics.iter().enumerate() {
+        if let Some(why) = names::topic_fault(topic) {
+            from.fault(&format!("topics[{place}]"), format!("`{topic}` {why}"), None);
+        }
     }
     let expire_after_days: u32 = from.integer("index.expire_after_days");
     PipelineSpec {
@@ -70,7 +73,8 @@ fn prefix(from: &mut Reader<'_>) -> String {
         && (1..=244).contains(&prefix.len());
     if !is_name {
         let hint = Some("lower case, without spaces and `\\/*?\"<>|,#:`".to_owned());
-        from.fault("index.prefix", format!("`{prefix}` cannot begin an index's name"), hint);
+        let message = format!("`{prefix}` cannot begin an index's name");
+        from.cross_fault(&["index.prefix"], message, hint);
     }
     prefix
 }
@@ -118,7 +122,8 @@ fn rule(from: &mut Reader<'_>) -> Option<RedactRule> {
             let message = "names no single target";
             let hint = "one of `field`, `field` with `path`, `field` with `pattern`, `header`, \
                         `query_parameter`";
-            from.fault("field", message, Some(hint.to_owned()));
+            let keys = ["field", "header", "query_parameter", "path", "pattern"];
+            from.cross_fault(&keys, message, Some(hint.to_owned()));
             return None;
         }
     };
@@ -159,7 +164,7 @@ fn promotion(from: &mut Reader<'_>) -> Option<Promotion> {
 fn needed(from: &mut Reader<'_>, key: &str) -> Option<String> {
     let text = from.optional_text(key);
     if text.is_none() {
-        from.fault(key, "is missing", None);
+        from.cross_fault(&[key], "is missing", None);
     }
     text
 }

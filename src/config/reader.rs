@@ -1,16 +1,16 @@
-//! Reads typed values by key: from the environment, else from the file, else the default. Every
-//! fault is kept, so that one run names them all.
+//! Reads values by key: from the environment, else from the file, else the default. Every fault is
+//! kept, so that one run names them all; one that only follows from another is not.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use super::document::{self, Entry, Raw};
 use super::environment::Environment;
-use super::fault::{Fault, nearest};
+use super::fault::{Fault, SpecFault, nearest};
 use super::keys::{Key, Kind};
-use super::settings::Secret;
 use super::units;
+
+mod values;
 
 /// One file with its table of keys.
 #[derive(Debug)]
@@ -24,6 +24,12 @@ pub struct Reader<'a> {
     /// `SLUICE_` or `SLUICE_PIPELINE_<NAME>_`.
     variables: String,
     faults: Vec<Fault>,
+    /// The keys that have a fault, also where the fault shows a variable instead.
+    faulty: Vec<String>,
+    /// The file is torn: it may say more than could be read of it.
+    is_torn: bool,
+    /// Of a list of which elements were left out, the places of the others.
+    kept: BTreeMap<String, Vec<usize>>,
 }
 
 /// A value and where it came from.
@@ -32,6 +38,8 @@ struct Found {
     value: Raw,
     file: Option<PathBuf>,
     line: usize,
+    path: String,
+    /// The key, or the variable.
     name: String,
 }
 
@@ -54,9 +62,13 @@ impl<'a> Reader<'a> {
             environment,
             variables: variables.to_owned(),
             faults: Vec::new(),
+            faulty: Vec::new(),
+            is_torn: false,
+            kept: BTreeMap::new(),
         };
         if let Some((path, text)) = file {
             let members = document::parse(path, text, &mut reader.faults);
+            reader.is_torn = !reader.faults.is_empty();
             reader.take("", members);
         }
         reader
@@ -72,6 +84,9 @@ impl<'a> Reader<'a> {
             environment: None,
             variables: String::new(),
             faults: Vec::new(),
+            faulty: Vec::new(),
+            is_torn: false,
+            kept: BTreeMap::new(),
         };
         reader.take("", members);
         reader
@@ -114,19 +129,69 @@ impl<'a> Reader<'a> {
     }
 
     fn fault_at(&mut self, line: usize, key: &str, message: String, hint: Option<String>) {
-        self.faults.push(Fault {
-            file: self.file.clone(),
-            line,
-            key: key.to_owned(),
-            message,
-            hint,
-        });
+        self.faulty.push(key.to_owned());
+        let (file, key) = (self.file.clone(), key.to_owned());
+        self.faults.push(Fault { file, line, key, message, hint });
     }
 
     /// Adds a fault at a key, or at an element of its list or table: `redact.rules[3].pattern`.
     pub fn fault(&mut self, key: &str, message: impl Into<String>, hint: Option<String>) {
-        let line = self.line_of(key);
-        self.fault_at(line, key, message.into(), hint);
+        let place = self.place(key);
+        self.faulty.push(key.to_owned());
+        self.faults.push(Fault { message: message.into(), hint, ..place });
+    }
+
+    /// Adds a fault at the first of the keys that it rests on, unless one of them has a fault of
+    /// its own, from which this one would only follow.
+    pub fn cross_fault(&mut self, keys: &[&str], message: impl Into<String>, hint: Option<String>) {
+        let is_unread = |key: &&str| self.is_torn && !self.says(key);
+        if !keys.iter().any(|key| self.is_faulty(key) || is_unread(key))
+            && let Some(key) = keys.first()
+        {
+            self.fault(key, message, hint);
+        }
+    }
+
+    /// Adds what was found wrong with the values, but not a second fault of a key.
+    pub fn faults_of_values(&mut self, found: Vec<SpecFault>) {
+        let is_new = |fault: &SpecFault| {
+            let is_read = !self.is_torn || self.says(base(&fault.key));
+            let written = self.as_written(&fault.key);
+            is_read && !self.faulty.iter().any(|key| without_file(key) == written)
+        };
+        let found: Vec<_> = found.into_iter().filter(is_new).collect();
+        for fault in found {
+            self.fault(&fault.key, fault.message, fault.hint);
+        }
+    }
+
+    /// Whether a key, an element of its list or the file that it names has a fault.
+    #[must_use]
+    pub fn is_faulty(&self, key: &str) -> bool {
+        self.faulty.iter().any(|faulty| base(without_file(faulty)) == without_file(key))
+    }
+
+    /// Where a key stands, as a fault without a message: in the file, or in a variable.
+    #[must_use]
+    pub fn place(&self, key: &str) -> Fault {
+        let key = self.as_written(key);
+        let (path, element) = key.split_at(base(&key).len());
+        let (file, line, key) = match self.variable(path) {
+            Some((name, _)) => (None, 0, format!("{name}{element}")),
+            None => (self.file.clone(), self.line_of(&key), key),
+        };
+        Fault { file, line, key, message: String::new(), hint: None }
+    }
+
+    /// A key with its element's place in the file, rather than among those that were kept.
+    fn as_written(&self, key: &str) -> String {
+        let written = || {
+            let (path, rest) = key.split_once('[')?;
+            let (place, member) = rest.split_once(']')?;
+            let place = self.kept.get(path)?.get(place.parse::<usize>().ok()?)?;
+            Some(format!("{path}[{place}]{member}"))
+        };
+        written().unwrap_or_else(|| key.to_owned())
     }
 
     /// The line of a key as [`Reader::fault`] takes it; 0 where the file does not say it.
@@ -170,292 +235,40 @@ impl<'a> Reader<'a> {
         let key = self.key(path)?;
         if let Some((name, text)) = self.variable(path) {
             let value = units::from_variable(key.kind, &text);
-            return Some(Found { value, file: None, line: 0, name });
+            return Some(Found { value, file: None, line: 0, path: path.to_owned(), name });
         }
         let name = path.to_owned();
         if let Some(entry) = self.entries.get(path) {
             let (value, line) = (entry.value.clone(), entry.line);
-            return Some(Found { value, file: self.file.clone(), line, name });
+            let (file, path) = (self.file.clone(), path.to_owned());
+            return Some(Found { value, file, line, path, name });
         }
         if key.default.is_empty() {
             return None;
         }
         let text = format!("x = {}", key.default);
         let (_, entry) = document::parse(Path::new(""), &text, &mut self.faults).pop()?;
-        Some(Found { value: entry.value, file: None, line: 0, name })
+        Some(Found { value: entry.value, file: None, line: 0, path: path.to_owned(), name })
     }
 
-    fn wrong(&mut self, found: &Found, message: String) {
-        self.faults.push(Fault {
-            file: found.file.clone(),
-            line: found.line,
-            key: found.name.clone(),
-            message,
-            hint: None,
-        });
+    fn wrong(&mut self, found: &Found, message: String, hint: Option<String>) {
+        self.faulty.push(found.path.clone());
+        let (file, line, key) = (found.file.clone(), found.line, found.name.clone());
+        self.faults.push(Fault { file, line, key, message, hint });
     }
 
     fn mismatch(&mut self, found: &Found, expected: &str) {
         let message = format!("is {}, not {expected}", found.value.kind());
-        self.wrong(found, message);
-    }
-
-    /// A string; empty where there is none.
-    pub fn text(&mut self, path: &str) -> String {
-        self.optional_text(path).unwrap_or_default()
-    }
-
-    pub fn optional_text(&mut self, path: &str) -> Option<String> {
-        let found = self.find(path)?;
-        match &found.value {
-            Raw::Text(text) if text.is_empty() => {
-                self.wrong(&found, "is empty".to_owned());
-                None
-            }
-            Raw::Text(text) => Some(text.clone()),
-            _ => {
-                self.mismatch(&found, "a string");
-                None
-            }
-        }
-    }
-
-    pub fn texts(&mut self, path: &str) -> Vec<String> {
-        let Some(found) = self.find(path) else { return Vec::new() };
-        let Raw::List(list) = &found.value else {
-            self.mismatch(&found, "a list of strings");
-            return Vec::new();
-        };
-        let mut texts = Vec::with_capacity(list.len());
-        for element in list {
-            match &element.value {
-                Raw::Text(text) if !text.is_empty() => texts.push(text.clone()),
-                Raw::Text(_) => {
-                    self.fault_at(element.line, path, "holds an empty string".to_owned(), None)
-                }
-                other => {
-                    let message = format!("holds {}, not a string", other.kind());
-                    self.fault_at(element.line, path, message, None);
-                }
-            }
-        }
-        texts
-    }
-
-    pub fn bool(&mut self, path: &str) -> bool {
-        let Some(found) = self.find(path) else { return false };
-        let Raw::Bool(value) = found.value else {
-            self.mismatch(&found, "`true` or `false`");
-            return false;
-        };
-        value
-    }
-
-    /// An integer within the bounds of its key; 0 where there is none.
-    pub fn integer<T: TryFrom<i64> + Default>(&mut self, path: &str) -> T {
-        self.optional_integer(path).unwrap_or_default()
-    }
-
-    pub fn optional_integer<T: TryFrom<i64>>(&mut self, path: &str) -> Option<T> {
-        let found = self.find(path)?;
-        let Some(Kind::Integer { min, max }) = self.key(path).map(|key| key.kind) else {
-            return None;
-        };
-        let Raw::Integer(value) = found.value else {
-            self.mismatch(&found, "an integer");
-            return None;
-        };
-        if value < min || value > max {
-            self.wrong(&found, format!("{value} is not within {min} and {max}"));
-            return None;
-        }
-        T::try_from(value).ok()
-    }
-
-    /// A size in bytes.
-    pub fn bytes(&mut self, path: &str) -> usize {
-        let Some(found) = self.find(path) else { return 0 };
-        let min = match self.key(path).map(|key| key.kind) {
-            Some(Kind::Bytes { min }) => min,
-            _ => 0,
-        };
-        let size = match &found.value {
-            Raw::Integer(value) => u64::try_from(*value).ok(),
-            Raw::Text(text) => units::bytes(text),
-            _ => None,
-        };
-        match size {
-            Some(size) if size >= min => usize::try_from(size).unwrap_or(usize::MAX),
-            Some(size) => {
-                self.wrong(&found, format!("{size} bytes is below the least of {min}"));
-                0
-            }
-            None => {
-                self.wrong(&found, "is no size as in `8 MiB`".to_owned());
-                0
-            }
-        }
-    }
-
-    pub fn duration(&mut self, path: &str) -> Duration {
-        let Some(found) = self.find(path) else { return Duration::ZERO };
-        let duration = match &found.value {
-            Raw::Text(text) => units::duration(text),
-            _ => None,
-        };
-        match duration {
-            Some(duration) if !duration.is_zero() => duration,
-            _ => {
-                self.wrong(
-                    &found,
-                    "is no duration as in `500ms`, `10s`, `5m`, `24h`, `30d`".to_owned(),
-                );
-                Duration::ZERO
-            }
-        }
-    }
-
-    /// One of the names of its key, as its place among them.
-    pub fn choice(&mut self, path: &str) -> usize {
-        let Some(found) = self.find(path) else { return 0 };
-        let Some(Kind::Choice(names)) = self.key(path).map(|key| key.kind) else { return 0 };
-        let Raw::Text(text) = &found.value else {
-            self.mismatch(&found, "a string");
-            return 0;
-        };
-        if let Some(place) = names.iter().position(|name| name == text) {
-            return place;
-        }
-        let hint =
-            nearest(text, names.iter().copied()).map(|name| format!("did you mean `{name}`?"));
-        let message = format!("`{text}` is none of: {}", names.join(", "));
-        self.faults.push(Fault {
-            file: found.file.clone(),
-            line: found.line,
-            key: found.name,
-            message,
-            hint,
-        });
-        0
-    }
-
-    /// A path, relative to the file that says it.
-    pub fn path(&mut self, path: &str) -> Option<PathBuf> {
-        let from_file = self.entries.contains_key(path) && self.variable(path).is_none();
-        let text = self.optional_text(path)?;
-        Some(if from_file { self.folder.join(text) } else { PathBuf::from(text) })
-    }
-
-    pub fn paths(&mut self, path: &str) -> Vec<PathBuf> {
-        let from_file = self.entries.contains_key(path) && self.variable(path).is_none();
-        let place = |text| if from_file { self.folder.join(text) } else { PathBuf::from(text) };
-        let folder_of = place("");
-        self.texts(path).into_iter().map(|text| folder_of.join(text)).collect()
-    }
-
-    /// A file that must be there.
-    pub fn existing_file(&mut self, key: &str) -> Option<PathBuf> {
-        let path = self.path(key)?;
-        if !path.is_file() {
-            self.fault(key, format!("there is no file {}", path.display()), None);
-        }
-        Some(path)
-    }
-
-    /// A secret: the value itself, or the file that `<key>_file` names.
-    pub fn secret(&mut self, path: &'static str) -> Option<Secret> {
-        let file_key = format!("{path}_file");
-        let direct = self.optional_text(path);
-        let file = match self.variable(&file_key) {
-            Some((_, text)) => Some(PathBuf::from(text)),
-            None => match self.entries.get(&file_key).map(|entry| entry.value.clone()) {
-                Some(Raw::Text(text)) => Some(self.folder.join(text)),
-                Some(_) => {
-                    self.fault(&file_key, "is no path", None);
-                    None
-                }
-                None => None,
-            },
-        };
-        match (direct, file) {
-            (Some(_), Some(_)) => {
-                let message = format!("`{path}` is given as well: only one of the two");
-                self.fault(&file_key, message, None);
-                None
-            }
-            (Some(value), None) => Some(Secret::Value(value)),
-            (None, Some(file)) => {
-                if std::fs::read_to_string(&file).is_err() {
-                    let message = format!("there is no readable file {}", file.display());
-                    self.fault(&file_key, message, None);
-                }
-                Some(Secret::File(file))
-            }
-            (None, None) => None,
-        }
-    }
-
-    /// A table of strings under free names.
-    pub fn map(&mut self, path: &str) -> Vec<(String, String)> {
-        let Some(found) = self.find(path) else { return Vec::new() };
-        let Raw::Table(members) = &found.value else {
-            self.mismatch(&found, "a table of strings");
-            return Vec::new();
-        };
-        let mut pairs = Vec::new();
-        for (name, entry) in flatten(members) {
-            match entry.value {
-                Raw::Text(text) => pairs.push((name, text)),
-                Raw::Integer(value) => pairs.push((name, value.to_string())),
-                Raw::Bool(value) => pairs.push((name, value.to_string())),
-                other => {
-                    let message = format!("is {}, not a string", other.kind());
-                    self.fault_at(entry.line, &format!("{path}.{name}"), message, None);
-                }
-            }
-        }
-        pairs
-    }
-
-    /// A list of tables, each read by `read` with the keys of its kind.
-    pub fn tables<T>(&mut self, path: &str, read: impl Fn(&mut Reader<'_>) -> Option<T>) -> Vec<T> {
-        let Some(found) = self.find(path) else { return Vec::new() };
-        let Some(Kind::Tables(keys)) = self.key(path).map(|key| key.kind) else {
-            return Vec::new();
-        };
-        let Raw::List(list) = &found.value else {
-            self.mismatch(&found, "a list of tables");
-            return Vec::new();
-        };
-        let mut all = Vec::with_capacity(list.len());
-        for (place, element) in list.iter().enumerate() {
-            let Raw::Table(members) = &element.value else {
-                let message = format!("holds {}, not a table", element.value.kind());
-                self.fault_at(element.line, path, message, None);
-                continue;
-            };
-            let mut table = self.of_table(keys, members.clone());
-            all.extend(read(&mut table));
-            for mut fault in table.into_faults() {
-                fault.key = format!("{path}[{place}].{}", fault.key);
-                fault.line = if fault.line == 0 { element.line } else { fault.line };
-                self.faults.push(fault);
-            }
-        }
-        all
+        self.wrong(found, message, None);
     }
 }
 
-/// Dotted names of nested tables: librdkafka's properties have dots in them.
-fn flatten(members: &[(String, Entry)]) -> Vec<(String, Entry)> {
-    let mut flat = Vec::new();
-    for (name, entry) in members {
-        if let Raw::Table(below) = &entry.value {
-            let below = flatten(below).into_iter();
-            flat.extend(below.map(|(rest, entry)| (format!("{name}.{rest}"), entry)));
-        } else {
-            flat.push((name.clone(), entry.clone()));
-        }
-    }
-    flat
+/// A key without the element of its list.
+fn base(key: &str) -> &str {
+    key.split_once('[').map_or(key, |(path, _)| path)
+}
+
+/// The key of a secret, also where a file names it.
+fn without_file(key: &str) -> &str {
+    key.strip_suffix("_file").unwrap_or(key)
 }

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use url::Url;
 
+use super::names;
 use super::reader::Reader;
 use super::settings::{
     BrakeSettings, DeadLetterSettings, GeoSettings, GroupProtocol, HttpSettings, IndexAuth,
@@ -39,14 +40,14 @@ pub fn read(from: &mut Reader<'_>) -> Settings {
         index: index(from),
         live: LiveSettings {
             on: from.bool("live.on"),
-            topic: from.text("live.topic"),
+            topic: topic(from, "live.topic"),
             partitions: from.integer("live.partitions"),
             replication: from.integer("live.replication"),
             retention: from.duration("live.retention"),
             message_bytes_max: from.bytes("live.message_bytes_max"),
         },
         dead_letter: DeadLetterSettings {
-            topic: from.text("dead_letter.topic"),
+            topic: topic(from, "dead_letter.topic"),
             partitions: from.integer("dead_letter.partitions"),
             replication: from.integer("dead_letter.replication"),
             retention: from.duration("dead_letter.retention"),
@@ -69,12 +70,12 @@ pub fn read(from: &mut Reader<'_>) -> Settings {
 fn kafka(from: &mut Reader<'_>) -> KafkaSettings {
     let brokers = from.texts("kafka.brokers");
     if brokers.is_empty() {
-        from.fault("kafka.brokers", "names no broker", None);
+        from.cross_fault(&["kafka.brokers"], "names no broker", None);
     }
     for (place, broker) in brokers.iter().enumerate() {
-        if broker.rsplit_once(':').is_none_or(|(_, port)| port.parse::<u16>().is_err()) {
+        if let Some(why) = names::broker_fault(broker) {
             let hint = Some("as in `host:9092`".to_owned());
-            from.fault(&format!("kafka.brokers[{place}]"), format!("`{broker}` has no port"), hint);
+            from.fault(&format!("kafka.brokers[{place}]"), format!("`{broker}` {why}"), hint);
         }
     }
     let properties = from.map("kafka.properties");
@@ -100,6 +101,14 @@ fn kafka(from: &mut Reader<'_>) -> KafkaSettings {
     }
 }
 
+fn topic(from: &mut Reader<'_>, key: &str) -> String {
+    let topic = from.text(key);
+    if let Some(why) = names::topic_fault(&topic) {
+        from.cross_fault(&[key], format!("`{topic}` {why}"), None);
+    }
+    topic
+}
+
 fn kafka_security(from: &mut Reader<'_>) -> KafkaSecurity {
     let mechanism = match from.choice("kafka.sasl.mechanism") {
         1 => Some(SaslMechanism::Plain),
@@ -114,17 +123,20 @@ fn kafka_security(from: &mut Reader<'_>) -> KafkaSecurity {
             Some(Sasl { mechanism, username, password })
         }
         (Some(_), None, _) => {
-            from.fault("kafka.sasl.username", "is needed by `kafka.sasl.mechanism`", None);
+            let keys = ["kafka.sasl.username", "kafka.sasl.mechanism"];
+            from.cross_fault(&keys, "is needed by `kafka.sasl.mechanism`", None);
             None
         }
         (Some(_), _, None) => {
-            from.fault("kafka.sasl.password", "is needed by `kafka.sasl.mechanism`", None);
+            let keys = ["kafka.sasl.password", "kafka.sasl.mechanism"];
+            from.cross_fault(&keys, "is needed by `kafka.sasl.mechanism`", None);
             None
         }
         (None, None, None) => None,
         (None, ..) => {
             let hint = Some("set it to PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512".to_owned());
-            from.fault("kafka.sasl.mechanism", "is `none`, but a user or password is given", hint);
+            let message = "is `none`, but a user or password is given";
+            from.cross_fault(&["kafka.sasl.mechanism"], message, hint);
             None
         }
     };
@@ -139,12 +151,12 @@ fn kafka_security(from: &mut Reader<'_>) -> KafkaSecurity {
     };
     if security.certificate_file.is_some() != security.key_file.is_some() {
         let message = "certificate and key belong together: only one is given";
-        from.fault("kafka.certificate_file", message, None);
+        from.cross_fault(&["kafka.certificate_file", "kafka.key_file"], message, None);
     }
     for key in ["kafka.ca_file", "kafka.certificate_file"] {
         if !security.tls && from.says(key) {
             let hint = Some("set `kafka.tls = true`".to_owned());
-            from.fault(key, "has no effect without TLS", hint);
+            from.cross_fault(&[key, "kafka.tls"], "has no effect without TLS", hint);
         }
     }
     security
@@ -157,7 +169,7 @@ fn index(from: &mut Reader<'_>) -> IndexSettings {
         from.fault("index.cloud_id", "`index.nodes` is given as well: only one of the two", None);
     }
     if cloud_id.is_none() && nodes.is_empty() {
-        from.fault("index.nodes", "names no node", None);
+        from.cross_fault(&["index.nodes", "index.cloud_id"], "names no node", None);
     }
     for (place, node) in nodes.iter().enumerate() {
         let is_http = Url::parse(node)
@@ -177,7 +189,8 @@ fn index(from: &mut Reader<'_>) -> IndexSettings {
     );
     if certificate.is_some() != key.is_some() {
         let message = "certificate and key belong together: only one is given";
-        from.fault("index.client_certificate_file", message, None);
+        let keys = ["index.client_certificate_file", "index.client_key_file"];
+        from.cross_fault(&keys, message, None);
     }
     let retention_days: u32 = from.integer("index.retention_days");
     IndexSettings {
@@ -227,11 +240,13 @@ fn index_auth(from: &mut Reader<'_>) -> IndexAuth {
         (_, _, _, Some(bearer)) => IndexAuth::Bearer(bearer),
         (Some(username), Some(password), ..) => IndexAuth::Basic { username, password },
         (Some(_), None, ..) => {
-            from.fault("index.password", "is needed by `index.username`", None);
+            let keys = ["index.password", "index.username"];
+            from.cross_fault(&keys, "is needed by `index.username`", None);
             IndexAuth::None
         }
         (None, Some(_), ..) => {
-            from.fault("index.username", "is needed by `index.password`", None);
+            let keys = ["index.username", "index.password"];
+            from.cross_fault(&keys, "is needed by `index.password`", None);
             IndexAuth::None
         }
         (None, None, None, None) => IndexAuth::None,
@@ -269,20 +284,22 @@ fn listen(from: &mut Reader<'_>) -> SocketAddr {
     let text = from.text("http.listen");
     text.parse().unwrap_or_else(|_| {
         let hint = Some("as in `127.0.0.1:9600`".to_owned());
-        from.fault("http.listen", format!("`{text}` is no address with a port"), hint);
+        from.cross_fault(&["http.listen"], format!("`{text}` is no address with a port"), hint);
         SocketAddr::from(([127, 0, 0, 1], 0))
     })
 }
 
 fn cross_check(from: &mut Reader<'_>, settings: &Settings) {
     if settings.live.topic == settings.dead_letter.topic {
-        from.fault("live.topic", "is the dead-letter topic as well", None);
+        let keys = ["live.topic", "dead_letter.topic"];
+        from.cross_fault(&keys, "is the dead-letter topic as well", None);
     }
     if settings.index.batch_bytes_max > settings.limits.in_flight_bytes_max {
         let message = "is above `limits.in_flight_bytes_max`: no batch could ever fill";
-        from.fault("index.batch_bytes_max", message, None);
+        from.cross_fault(&["index.batch_bytes_max", "limits.in_flight_bytes_max"], message, None);
     }
     if settings.index.backoff_min > settings.index.backoff_max {
-        from.fault("index.backoff_min", "is above `index.backoff_max`", None);
+        let keys = ["index.backoff_min", "index.backoff_max"];
+        from.cross_fault(&keys, "is above `index.backoff_max`", None);
     }
 }

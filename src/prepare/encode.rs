@@ -153,11 +153,15 @@ impl Encoder<'_> {
         self.out.extend_from_slice(br#"","@version":"1","event_id":"#);
         write_id(self.out, &stamped.id);
         let (missing, undated) = (stamped.datetime == Datetime::Missing, stamped.day.is_none());
+        let policy_unknown = stamped.policy_unknown;
         if stamped.event.repaired {
             self.mark_once(Mended::Repaired);
         }
         if undated {
             self.mark_once(Mended::Undated);
+        }
+        if policy_unknown {
+            self.mark_once(Mended::PolicyUnknown);
         }
         if missing {
             self.mark_once(Mended::DatetimeMissing);
@@ -265,7 +269,7 @@ impl Encoder<'_> {
         self.out.push(b',');
         self.name(member.key);
         self.unfit = false;
-        let wrote = self.copy(member.value, pass, Some(name));
+        let wrote = self.member(name, member.value, pass, Some(name));
         if self.unfit {
             self.out.truncate(start);
             self.aside(name, member.value);

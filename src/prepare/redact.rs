@@ -5,6 +5,7 @@ mod names;
 mod header;
 mod percent;
 mod query;
+mod members;
 mod address;
 pub(crate) mod path;
 mod body;
@@ -48,6 +49,8 @@ enum Content {
     Address,
     /// The header `Forwarded`.
     Forwarded,
+    /// Headers, of which a text is not taken apart.
+    Headers,
 }
 
 /// What is done with the values of one field or header, in the order of doing. A value that is
@@ -65,12 +68,15 @@ struct Rules {
 /// Every method clears `out`, and leaves a value in it only with [`Redacted::Changed`].
 #[derive(Debug)]
 pub struct Redactor {
-    headers: Names<Rules>,
+    /// The places of headers in `rules`.
+    headers: Names<usize>,
     parameters: Parameters,
     /// Patterns for the values of all headers.
     header_patterns: Vec<Pattern>,
     /// The places of fields in `rules`.
     fields: FxHashMap<Box<str>, usize>,
+    /// The same, however the name is spelt.
+    spelt_fields: Names<usize>,
     rules: Vec<Rules>,
     /// Some of the fields are none of the catalogue's.
     foreign: bool,
@@ -88,7 +94,8 @@ impl Redactor {
     /// One value of a request's or a response's header.
     pub fn header(&self, lower_name: &str, value: &str, out: &mut String) -> Redacted {
         out.clear();
-        let redacted = match self.headers.get(lower_name.as_bytes()) {
+        let rules = self.headers.get(lower_name.as_bytes()).and_then(|&at| self.rules.get(at));
+        let redacted = match rules {
             Some(rules) => self.apply(rules, value, out),
             None => Redacted::Same,
         };
@@ -131,6 +138,39 @@ impl Redactor {
     pub fn handles_part_of(&self, dotted_name: &str) -> bool {
         let mut below = self.fields.keys().filter_map(|name| name.strip_prefix(dotted_name));
         below.any(|rest| rest.starts_with('.'))
+    }
+
+    /// What there is to do for a member that is none of the catalogue's, or in none of its places:
+    /// it goes by its name, which may be that of a header or of a field, in any spelling.
+    #[must_use]
+    #[inline]
+    pub fn member(&self, name: &str) -> Option<Handling> {
+        let mut name = name;
+        loop {
+            let known = |names: &Names<usize>| names.get(name.as_bytes()).copied();
+            if let Some(at) = known(&self.headers).or_else(|| known(&self.spelt_fields)) {
+                return Some(Handling(at));
+            }
+            name = name.split_once('.')?.1;
+        }
+    }
+
+    /// Whether the values are secret as a whole.
+    #[must_use]
+    pub fn is_secret(&self, handling: Handling) -> bool {
+        self.rules.get(handling.0).is_some_and(|rules| rules.secret.is_some())
+    }
+
+    /// What becomes of a value that is no text, so that nothing can be found in it.
+    #[must_use]
+    pub fn whole(&self, handling: Handling) -> Redacted {
+        let Some(rules) = self.rules.get(handling.0) else { return Redacted::Same };
+        match rules.secret {
+            Some((_, RedactAction::Remove)) => Redacted::Removed,
+            Some(_) => Redacted::Changed,
+            None if rules.content == Content::Query || !rules.paths.is_empty() => Redacted::Changed,
+            None => Redacted::Same,
+        }
     }
 
     /// A field's value: everything that [`Self::handling`] found for it.
@@ -190,6 +230,10 @@ impl Redactor {
             Content::Url => query::redact(&self.parameters, Whole::Url, value, cover, out),
             Content::Address => address::list(privacy, value, cover, out),
             Content::Forwarded => address::forwarded(privacy, value, cover, out),
+            Content::Headers => {
+                let shape = Shape::Opaque;
+                header::redact(shape, RedactAction::Mask, value, cover, out)
+            }
         }
     }
 

@@ -42,6 +42,8 @@ pub(crate) struct Stamped<'a> {
     pub(crate) day: Option<i64>,
     /// What may be stored of it.
     pub(crate) policy: LogPolicy,
+    /// Its own policy is none that we know.
+    pub(crate) policy_unknown: bool,
 }
 
 /// The document's `_id`.
@@ -100,7 +102,14 @@ impl<'c> Stamp<'c> {
         event: Surveyed<'a>,
         at: Coordinates<'_>,
     ) -> Result<Stamped<'a>, Skip> {
-        let policy = self.policy(&event);
+        let own = own_policy(&event);
+        let policy_unknown = own == OwnPolicy::Unknown;
+        let policy = match own {
+            OwnPolicy::Missing => self.plan.policy_max,
+            OwnPolicy::Known(own) => own.min(self.plan.policy_max),
+            // It may have meant less than it carries; without any policy the event would be lost.
+            OwnPolicy::Unknown => LogPolicy::Activity.min(self.plan.policy_max),
+        };
         if policy == LogPolicy::None {
             return Err(Skip::PolicyNone);
         }
@@ -111,14 +120,7 @@ impl<'c> Stamp<'c> {
         {
             return Err(Skip::Expired);
         }
-        Ok(Stamped { event, id: self.id(event, at), datetime, day, policy })
-    }
-
-    /// The pipeline's ceiling, or the record's own policy where that is lower.
-    fn policy(&self, event: &Surveyed<'_>) -> LogPolicy {
-        let own = event.survey.value(schema::LOG_POLICY.index());
-        let own = own.and_then(|at| event.object.string(at)).and_then(policy_of);
-        own.map_or(self.plan.policy_max, |own| own.min(self.plan.policy_max))
+        Ok(Stamped { event, id: self.id(event, at), datetime, day, policy, policy_unknown })
     }
 
     fn day(&self, recorded: Option<Millis>, datetime: Datetime) -> Option<i64> {
@@ -198,6 +200,25 @@ impl<'a> Surveyed<'a> {
         let at = self.find(place)?;
         self.object.string(at).map(str::as_bytes).or_else(|| self.object.number(at))
     }
+}
+
+/// What an event says of its policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum OwnPolicy {
+    Known(LogPolicy),
+    Unknown,
+    Missing,
+}
+
+fn own_policy(event: &Surveyed<'_>) -> OwnPolicy {
+    let Some(at) = event.survey.value(schema::LOG_POLICY.index()) else {
+        return OwnPolicy::Missing;
+    };
+    let text = event.object.string(at);
+    if event.object.is_null(at) || text.is_some_and(|text| text.trim().is_empty()) {
+        return OwnPolicy::Missing;
+    }
+    text.and_then(policy_of).map_or(OwnPolicy::Unknown, OwnPolicy::Known)
 }
 
 fn policy_of(text: &str) -> Option<LogPolicy> {

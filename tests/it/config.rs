@@ -4,10 +4,11 @@ use std::fs;
 use std::path::Path;
 
 use sluice::config::environment::Environment;
-use sluice::config::fault::SpecFault;
+use sluice::config::fault::{Fault, SpecFault};
 use sluice::config::keys::{Key, Kind, PIPELINE, SETTINGS};
 use sluice::config::settings::Settings;
 use sluice::config::{self, Config, reference};
+use sluice::prepare::plan::Plan;
 use tempfile::TempDir;
 
 fn folder(files: &[(&str, &str)]) -> TempDir {
@@ -66,6 +67,28 @@ fn faults_name_the_place_the_key_and_what_was_meant() {
         &["sluice.toml:2: kafka.brokers[1]: `b` has no port (as in `host:9092`)"],
     );
     check(
+        "[kafka]\nbrokers = [\"\", \"a:0\", \"b:99999\", \" :1\", 5]\n",
+        &[],
+        &[
+            "sluice.toml:2: kafka.brokers[0]: is an empty string",
+            "sluice.toml:2: kafka.brokers[4]: is an integer, not a string",
+            "sluice.toml:2: kafka.brokers[1]: `a:0` has a port that is not within 1 and 65535 \
+             (as in `host:9092`)",
+            "sluice.toml:2: kafka.brokers[2]: `b:99999` has a port that is not within 1 and 65535 \
+             (as in `host:9092`)",
+            "sluice.toml:2: kafka.brokers[3]: ` :1` names no host (as in `host:9092`)",
+        ],
+    );
+    check(
+        "[live]\ntopic = \"a b\"\n[dead_letter]\ntopic = \"..\"\n",
+        &[],
+        &[
+            "sluice.toml:2: live.topic: `a b` is no name for a topic: ' ' is none of the letters \
+             a-z and A-Z, digits, `.`, `_` and `-`",
+            "sluice.toml:4: dead_letter.topic: `..` is no name for a topic",
+        ],
+    );
+    check(
         "[index]\nrequest_timeout = 5\ngzip = \"yes\"\nshards = 0\n",
         &[],
         &[
@@ -102,6 +125,25 @@ fn faults_of_the_environment() {
         &[("SLUICE_INDEX_GZIP", "perhaps")],
         &["SLUICE_INDEX_GZIP: is a string, not `true` or `false`"],
     );
+    check(
+        "[kafka]\nbrokers = [\"a:1\"]\nca_file = \"here\"\n[live]\ntopic = \"x\"\n",
+        &[
+            ("SLUICE_KAFKA_BROKERS", "a:1,b"),
+            ("SLUICE_KAFKA_CA_FILE", "/nowhere/ca.pem"),
+            ("SLUICE_KAFKA_TLS", "true"),
+            ("SLUICE_LIVE_TOPIC", "sluice-dead-letters"),
+            ("SLUICE_INDEX_API_KEY_FILE", "/nowhere/key"),
+            ("SLUICE_PIPELINE_A_TOPICS", "t,sluice-dead-letters"),
+        ],
+        &[
+            "SLUICE_KAFKA_BROKERS[1]: `b` has no port (as in `host:9092`)",
+            "SLUICE_KAFKA_CA_FILE: there is no file /nowhere/ca.pem",
+            "SLUICE_INDEX_API_KEY_FILE: there is no readable file /nowhere/key",
+            "SLUICE_LIVE_TOPIC: is the dead-letter topic as well",
+            "SLUICE_PIPELINE_A_TOPICS[1]: `sluice-dead-letters` is a topic that Sluice itself \
+             writes",
+        ],
+    );
 }
 
 #[test]
@@ -126,6 +168,121 @@ fn what_excludes_or_needs_something_else() {
 }
 
 #[test]
+fn what_only_follows_from_another_fault_is_not_told() {
+    check(
+        "[kafka]\nbrokers = 3\n",
+        &[],
+        &["sluice.toml:2: kafka.brokers: is an integer, not a list of strings"],
+    );
+    check(
+        "[http]\nlisten = 3\n",
+        &[],
+        &["sluice.toml:2: http.listen: is an integer, not a string"],
+    );
+    check(
+        "[kafka.sasl]\nmechanism = \"plain\"\nusername = \"u\"\npassword = \"p\"\n",
+        &[],
+        &["sluice.toml:2: kafka.sasl.mechanism: `plain` is none of: none, PLAIN, SCRAM-SHA-256, \
+         SCRAM-SHA-512"],
+    );
+    check(
+        "[limits]\nin_flight_bytes_max = \"1\"\n",
+        &[],
+        &["sluice.toml:2: limits.in_flight_bytes_max: 1 bytes is below the least of 1048576"],
+    );
+    check(
+        "[live]\ntopic = \"\"\n[dead_letter]\ntopic = \"\"\n",
+        &[],
+        &["sluice.toml:2: live.topic: is empty", "sluice.toml:4: dead_letter.topic: is empty"],
+    );
+    check("pipelines = 3\n", &[], &["sluice.toml:1: pipelines: is an integer, not a string"]);
+}
+
+/// `text` stands in the pipeline's file; checked as `sluice check` does.
+fn check_pipeline(text: &str, expected: &[&str]) {
+    let folder = folder(&[("sluice.toml", ""), ("pipelines/a/pipeline.toml", text)]);
+    let of_plan = |spec: &_| Plan::compile(spec).err().unwrap_or_default();
+    let file = folder.path().join("sluice.toml");
+    let faults = config::load(Some(&file), &Environment::default(), &of_plan).err();
+    let prefix = format!("{}/", folder.path().display());
+    let shown = |fault: &Fault| fault.to_string().replace(&prefix, "");
+    let faults: Vec<_> = faults.unwrap_or_default().iter().map(shown).collect();
+    assert_eq!(faults, expected, "{text}");
+}
+
+#[test]
+fn faults_of_a_pipeline() {
+    const FILE: &str = "pipelines/a/pipeline.toml";
+    let file = |rest: &str| format!("{FILE}:{rest}");
+    check_pipeline(
+        "topics = [\"\", \"a/b\"]\n",
+        &[
+            &file("1: topics[0]: is an empty string"),
+            &file(
+                "1: topics[1]: `a/b` is no name for a topic: '/' is none of the letters a-z and \
+                 A-Z, digits, `.`, `_` and `-`",
+            ),
+        ],
+    );
+    check_pipeline(
+        "topics = [\"t\"]\n[redact]\nhash_key_file = \"nowhere\"\nrules = [\n\
+         {},\n{ field = \"client_idd\" },\n{ field = \"app_id\", action = \"hash\" }]\n",
+        &[
+            &file("3: redact.hash_key_file: there is no readable file pipelines/a/nowhere"),
+            &file(
+                "5: redact.rules[0].field: names no single target (one of `field`, `field` with \
+                   `path`, `field` with `pattern`, `header`, `query_parameter`)",
+            ),
+            &file("6: redact.rules[1].field: no field `client_idd` (did you mean `client_id`?)"),
+        ],
+    );
+    // What a torn file does not say, it may have meant to.
+    check_pipeline("[export\n", &[&file("1: syntax: unclosed table, expected `]`")]);
+}
+
+#[test]
+fn what_stands_beside_a_missing_file_is_meant() {
+    let folder = folder(&[
+        ("sluice.toml", "\npipelines = \"pipeline\"\n[geo]\ndatabases = [\"city.mdb\"]\n"),
+        PIPELINE_FILE,
+        ("city.mmdb", ""),
+    ]);
+    assert_eq!(
+        load(folder.path(), &[]).unwrap_err(),
+        [
+            "sluice.toml:2: pipelines: the folder pipeline cannot be read: No such file or directory \
+          (os error 2) (did you mean `pipelines`?)"
+        ]
+    );
+    let found = load(folder.path(), &[("SLUICE_PIPELINES", "/nowhere")]).unwrap_err();
+    assert!(
+        found[0].starts_with("SLUICE_PIPELINES: the folder /nowhere cannot be read"),
+        "{found:?}"
+    );
+    let pipelines = folder.path().join("pipelines");
+    let config = load(folder.path(), &[("SLUICE_PIPELINES", pipelines.to_str().unwrap())]).unwrap();
+    let notes: Vec<_> = config.notes().iter().map(ToString::to_string).collect();
+    let root = folder.path().display();
+    assert_eq!(
+        notes,
+        [format!(
+            "{root}/sluice.toml:4: geo.databases[0]: there is no file {root}/city.mdb: no \
+                  look-ups in it until it comes (did you mean `{root}/city.mmdb`?)"
+        )]
+    );
+}
+
+#[test]
+fn a_file_that_is_no_text() {
+    let folder = folder(&[("sluice.toml", ""), PIPELINE_FILE]);
+    fs::write(folder.path().join("sluice.toml"), b"# a\n[kafka]\ngroup = \"\xff\"\n").unwrap();
+    assert_eq!(
+        load(folder.path(), &[]).unwrap_err(),
+        ["sluice.toml:3: configuration: holds bytes that are no UTF-8"]
+    );
+}
+
+#[test]
 fn all_files_are_read_in_spite_of_faults() {
     let folder = folder(&[
         ("sluice.toml", "[kafka\nbrokers = 3\n"),
@@ -138,8 +295,8 @@ fn all_files_are_read_in_spite_of_faults() {
     for part in [
         "sluice.toml:1: syntax:",
         "pipelines/a/pipeline.toml:4: exprt: unknown key (did you mean `export`?)",
-        "pipelines/b/pipeline.toml:1: topics: `t` belongs to the pipeline `a` already",
-        "pipelines/b/pipeline.toml:1: topics: `sluice-live` is a topic that Sluice itself writes",
+        "pipelines/b/pipeline.toml:1: topics[0]: `t` belongs to the pipeline `a` already",
+        "pipelines/b/pipeline.toml:1: topics[1]: `sluice-live` is a topic that Sluice itself writes",
         "pipelines/c/pipeline.toml: pipeline: cannot be read:",
     ] {
         assert!(all.contains(part), "{part} is missing in\n{all}");

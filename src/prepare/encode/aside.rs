@@ -124,7 +124,8 @@ impl Encoder<'_> {
             (None, false, _) => Redacted::Same,
         };
         match redacted {
-            Redacted::Same => self.copy(at, &Pass::Whole, Some(dotted)),
+            Redacted::Same if field => self.copy(at, &Pass::Whole, Some(dotted)),
+            Redacted::Same => self.member(dotted, at, &Pass::Whole, Some(dotted)),
             redacted => self.put_redacted(redacted),
         }
     }

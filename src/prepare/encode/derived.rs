@@ -13,11 +13,12 @@ use crate::schema::{self, Field};
 use super::{Encoder, Wrote};
 
 /// The tags that tell what was mended.
-const TAGS: [(Mended, &str); 7] = [
+const TAGS: [(Mended, &str); 8] = [
     (Mended::Repaired, "_repaired"),
     (Mended::Unparsed, "_unparsed"),
     (Mended::Truncated, "_payload_truncated"),
     (Mended::HeaderTruncated, "_header_truncated"),
+    (Mended::PolicyUnknown, "_log_policy_unknown"),
     (Mended::Undated, "_undated"),
     (Mended::DatetimeUnreadable, "_datetime_unreadable"),
     (Mended::DatetimeMissing, "_datetime_missing"),

@@ -300,7 +300,7 @@ impl Encoder<'_> {
 }
 
 /// `{"name":"Accept","value":"*/*"}`, as some tools list headers: the places of both texts.
-fn pair(event: Parsed<'_>, element: usize) -> Option<(usize, usize)> {
+pub(super) fn pair(event: Parsed<'_>, element: usize) -> Option<(usize, usize)> {
     if event.len(element) != 2 {
         return None;
     }

@@ -16,32 +16,47 @@ impl Encoder<'_> {
         if event.is_null(at) {
             return Wrote::Nothing;
         }
-        if !event.is_array(at) || !event.elements(at).all(|element| event.is_object(element)) {
+        let fits = |element| event.is_object(element);
+        if !event.is_array(at) || event.len(at) > 0 && !event.elements(at).any(fits) {
             return Wrote::Unfit;
         }
+        let start = self.out.len();
         self.out.push(b'[');
         for element in event.elements(at) {
-            self.element(|encoder| encoder.parts(field, pass, element, None));
+            if fits(element) {
+                self.element(|encoder| encoder.parts(field, pass, element, None));
+            } else if !event.is_null(element) {
+                self.aside(&field.name, element);
+            }
         }
         self.out.push(b']');
-        Wrote::Value
+        self.unless_emptied(start, at)
     }
 
     /// Rate limits keyed by name become an array of limits that hold their names.
     pub(super) fn rate_limit(&mut self, field: &FieldPlan, pass: &Pass, at: usize) -> Wrote {
         let event = self.event;
-        let keyed = event.len(at) > 0
-            && event.is_object(at)
-            && event.members(at).all(|(_, value)| event.is_object(value));
+        let is_part = |key: usize| {
+            let name = event.string(key).unwrap_or_default();
+            field.parts.iter().any(|part| *part.name == *name)
+        };
+        let keyed = event.members(at).any(|(_, value)| event.is_object(value))
+            && !event.members(at).any(|(key, value)| is_part(key) && !event.is_object(value));
         if !keyed {
             return self.object(field, pass, at);
         }
+        let start = self.out.len();
         self.out.push(b'[');
         each_member(&event, at, |key, limit| {
-            self.element(|encoder| encoder.parts(field, pass, limit, Some(key)));
+            if event.is_object(limit) {
+                self.element(|encoder| encoder.parts(field, pass, limit, Some(key)));
+            } else if !event.is_null(limit) {
+                let name = event.string(key).unwrap_or_default();
+                self.aside(&format!("{}.{name}", field.name), limit);
+            }
         });
         self.out.push(b']');
-        Wrote::Value
+        self.unless_emptied(start, at)
     }
 
     /// Writes an object part by part. `named` is the place of a name that becomes its `name`.
@@ -84,8 +99,7 @@ impl Encoder<'_> {
             }
         });
         self.out.push(b'}');
-        let emptied = self.out.len() == start + 2 && !pass.is_whole() && event.len(object) > 0;
-        if emptied { Wrote::Nothing } else { Wrote::Value }
+        self.unless_emptied(start, object)
     }
 
     fn part(&mut self, field: &FieldPlan, pass: &Pass, key: usize, value: usize) -> Wrote {
@@ -105,7 +119,7 @@ impl Encoder<'_> {
         self.name(key);
         self.unfit = false;
         let path = format!("{}.{name}", field.name);
-        let wrote = self.copy(value, pass, Some(&path));
+        let wrote = self.member(name, value, pass, Some(&path));
         if self.unfit { Wrote::Unfit } else { wrote }
     }
 }

@@ -7,6 +7,7 @@ use crate::prepare::trim::Pass;
 use crate::prepare::{Mended, json};
 use crate::schema::Kind;
 
+use super::headers::pair;
 use super::{Encoder, NAME_BYTES_MAX, NUMBER_BYTES_MAX, Wrote};
 
 /// From here on a float is beyond every `long`.
@@ -52,6 +53,7 @@ impl Encoder<'_> {
 
     fn keywords(&mut self, array: usize, handling: Option<Handling>) -> Wrote {
         let event = self.event;
+        let start = self.out.len();
         self.out.push(b'[');
         for at in event.elements(array) {
             if event.is_array(at) || self.element(|encoder| encoder.keyword(at, handling)) {
@@ -59,7 +61,7 @@ impl Encoder<'_> {
             }
         }
         self.out.push(b']');
-        Wrote::Value
+        self.unless_emptied(start, array)
     }
 
     /// Writes an element of an array, with its comma; answers whether it does not fit.
@@ -211,6 +213,52 @@ impl Encoder<'_> {
         Wrote::Value
     }
 
+    /// Copies a member that is none of the catalogue's. Where a rule is for its place that holds,
+    /// else the rule for its name.
+    pub(super) fn member(
+        &mut self,
+        name: &str,
+        at: usize,
+        pass: &Pass,
+        path: Option<&str>,
+    ) -> Wrote {
+        let redactor = &self.plan.redactor;
+        let Some(by_name) = redactor.member(name) else { return self.copy(at, pass, path) };
+        let by_path = path.filter(|_| redactor.has_foreign_rules());
+        match by_path.and_then(|path| redactor.handling(path)) {
+            Some(place) if redactor.is_secret(place) || !redactor.is_secret(by_name) => {
+                self.copy(at, pass, path)
+            }
+            _ => self.copy_by(by_name, at, pass, path),
+        }
+    }
+
+    /// Copies what a rule is for that looks at texts; all else is hidden where it could hold what
+    /// the rule is to find.
+    fn copy_by(&mut self, rule: Handling, at: usize, pass: &Pass, path: Option<&str>) -> Wrote {
+        let event = self.event;
+        if event.is_array(at) {
+            let start = self.out.len();
+            self.out.push(b'[');
+            for element in event.elements(at) {
+                self.element(|encoder| encoder.copy_by(rule, element, pass, path));
+            }
+            self.out.push(b']');
+            return self.unless_emptied(start, at);
+        }
+        let is_text = event.string(at).is_some();
+        let whole = if is_text { Redacted::Same } else { self.plan.redactor.whole(rule) };
+        match whole {
+            Redacted::Same if is_text => self.string(at, Some(rule)),
+            Redacted::Changed if !event.is_null(at) => {
+                let masked = self.mask();
+                self.put_redacted(masked)
+            }
+            Redacted::Removed => self.put_redacted(whole),
+            _ => self.copy(at, pass, path),
+        }
+    }
+
     /// Copies a value, whatever it is: of members of one name the last, numbers digit for digit.
     /// `path` is its dotted name, where rules may be for it. Sets `unfit` where the value holds
     /// what the index refuses anywhere.
@@ -228,7 +276,7 @@ impl Encoder<'_> {
                 self.element(|encoder| encoder.copy(element, pass, path));
             }
             self.out.push(b']');
-            return self.unless_emptied(start, at, pass);
+            return self.unless_emptied(start, at);
         }
         if event.string(at).is_some() {
             return self.string(at, handling);
@@ -248,35 +296,36 @@ impl Encoder<'_> {
 
     fn copy_object(&mut self, object: usize, pass: &Pass, path: Option<&str>) -> Wrote {
         let event = self.event;
+        let pair = pair(event, object);
         let start = self.out.len();
         self.out.push(b'{');
         each_member(&event, object, |key, value| {
-            let name = event.string(key).unwrap_or_default();
-            let pass = pass.part(name);
+            let own_name = event.string(key).unwrap_or_default();
+            let pass = pass.part(own_name);
             if pass.is_drop() {
                 return;
             }
-            self.unfit |= name.len() > NAME_BYTES_MAX;
-            let inner = path.map(|path| format!("{path}.{name}"));
+            self.unfit |= own_name.len() > NAME_BYTES_MAX;
+            let inner = path.map(|path| format!("{path}.{own_name}"));
             let member = self.out.len();
             if self.out.last() != Some(&b'{') {
                 self.out.push(b',');
             }
             self.name(key);
-            if self.copy(value, pass, inner.as_deref()) != Wrote::Value {
+            let name = pair.filter(|pair| pair.1 == value).and_then(|pair| event.string(pair.0));
+            let name = name.unwrap_or(own_name);
+            if self.member(name, value, pass, inner.as_deref()) != Wrote::Value {
                 self.out.truncate(member);
             }
         });
         self.out.push(b'}');
-        self.unless_emptied(start, object, pass)
+        self.unless_emptied(start, object)
     }
 
-    /// A value of which trimming left nothing is left out.
-    fn unless_emptied(&mut self, start: usize, at: usize, pass: &Pass) -> Wrote {
-        if self.out.len() == start + 2 && !pass.is_whole() && self.event.len(at) > 0 {
-            return Wrote::Nothing;
-        }
-        Wrote::Value
+    /// An object or array that held something, of which nothing is left, is left out.
+    pub(super) fn unless_emptied(&self, start: usize, at: usize) -> Wrote {
+        let emptied = self.out.len() == start + 2 && self.event.len(at) > 0;
+        if emptied { Wrote::Nothing } else { Wrote::Value }
     }
 }
 

@@ -323,7 +323,7 @@ fn is_mask(raw: &str) -> bool {
 }
 
 /// Of two rules for one value: what is removed tells least, a hash tells most.
-fn stricter(first: Option<RedactAction>, second: RedactAction) -> RedactAction {
+pub(super) fn stricter(first: Option<RedactAction>, second: RedactAction) -> RedactAction {
     match (first, second) {
         (None, action) => action,
         (Some(RedactAction::Remove), _) | (_, RedactAction::Remove) => RedactAction::Remove,

@@ -104,8 +104,7 @@ impl<'a> Cutter<'a> {
 /// Nothing is to be done for a value that is empty, or masked already.
 pub(super) fn is_covered(secret: &str, action: RedactAction) -> bool {
     match action {
-        RedactAction::Mask => secret.is_empty() || secret == MASK,
-        RedactAction::Hash => secret.is_empty(),
+        RedactAction::Mask | RedactAction::Hash => secret.is_empty() || secret == MASK,
         RedactAction::Remove => false,
     }
 }

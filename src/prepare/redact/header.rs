@@ -1,5 +1,7 @@
 //! Secrets in the values of headers: credentials, cookies, and values that are secret as a whole.
 
+use memchr::memchr_iter;
+
 use super::Redacted;
 use super::cover::{Cover, Cutter};
 use crate::config::pipeline::RedactAction;
@@ -18,11 +20,12 @@ pub(super) enum Shape {
 }
 
 impl Shape {
-    pub(super) fn of(lower_name: &str) -> Self {
-        match lower_name {
-            "authorization" | "proxy-authorization" => Self::Credentials,
-            "cookie" => Self::Cookie,
-            "set-cookie" => Self::SetCookie,
+    /// By the letters of the header's name.
+    pub(super) fn of(letters: &[u8]) -> Self {
+        match letters {
+            b"authorization" | b"proxyauthorization" => Self::Credentials,
+            b"cookie" => Self::Cookie,
+            b"setcookie" => Self::SetCookie,
             _ => Self::Opaque,
         }
     }
@@ -157,8 +160,9 @@ fn trim_end(bytes: &[u8], from: usize, end: usize) -> usize {
     end - text.iter().rev().take_while(|byte| byte.is_ascii_whitespace()).count()
 }
 
-/// The value of a `Set-Cookie` header, and every attribute that is not plainly one: gateways fold
-/// several such headers into one, parted by commas.
+/// The value of a `Set-Cookie` header, and every attribute that is not plainly one. Gateways fold
+/// several such headers into one, parted by commas; a comma behind an attribute parts cookies, one
+/// in a cookie's value may be part of the secret.
 fn set_cookie(value: &str, covered: &mut impl FnMut(usize, usize)) {
     let bytes = value.as_bytes();
     let mut at = cookie(bytes, 0, covered) + 1;
@@ -166,8 +170,25 @@ fn set_cookie(value: &str, covered: &mut impl FnMut(usize, usize)) {
         let tail = bytes.get(at..).unwrap_or_default();
         let length = tail.iter().position(|&byte| byte == b';').unwrap_or(tail.len());
         let attribute = tail.get(..length).unwrap_or_default();
-        at = if is_attribute(attribute) { at + length } else { cookie(bytes, at, covered) } + 1;
+        at = if is_attribute(attribute) {
+            at + length
+        } else if let Some(comma) = next_cookie(attribute) {
+            cookie(bytes, at + comma + 1, covered)
+        } else {
+            cookie(bytes, at, covered)
+        } + 1;
     }
+}
+
+/// The comma in `Path=/, name=value`: before it an attribute, behind it a cookie.
+fn next_cookie(text: &[u8]) -> Option<usize> {
+    memchr_iter(b',', text).find(|&comma| {
+        let (attribute, cookie) = text.split_at(comma);
+        let cookie = cookie.get(1..).unwrap_or_default().trim_ascii_start();
+        let in_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
+        let length = cookie.iter().take_while(|byte| in_name(byte)).count();
+        length > 0 && cookie.get(length) == Some(&b'=') && is_attribute(attribute)
+    })
 }
 
 fn is_attribute(attribute: &[u8]) -> bool {

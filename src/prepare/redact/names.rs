@@ -1,91 +1,133 @@
 //! Names that are secret, found among many that are not.
 //!
+//! Writers and frameworks spell one name in many ways, and a caller may hide one behind an odd
+//! byte: so names are compared by their letters and digits alone. Letter case, the characters that
+//! join words, quotes, colons, control and invisible characters do not count; nor do the prefixes
+//! that say nothing of what a name means: `X-`, CGI's `HTTP_`, and the `REDIRECT_` before it.
+//!
 //! Nearly every name that is asked for is no secret, so the first test is one bit: is there any
-//! secret name of this first letter and this length? Names are compared without regard to letter
-//! case and to the character that joins words (`-`, `_`, `.`, space and `+`), because writers and
-//! frameworks differ in it.
+//! secret name with this first and this last letter?
 
-/// First letters, folded onto the five low bits of ASCII.
+use std::borrow::Cow;
+
+/// First and last letters, folded onto the five low bits of ASCII.
 const LETTERS: usize = 32;
+
+/// Lower case.
+const PREFIXES: [&[u8]; 3] = [b"http", b"x", b"redirect"];
 
 /// A small map from names to what becomes of their values.
 #[derive(Debug)]
 pub(super) struct Names<T> {
-    /// For each first letter the lengths of its names, one bit each; the last bit is for longer.
-    lengths: [u64; LETTERS],
-    /// Ordered by length.
+    /// For each first letter the last letters of its names, one bit each.
+    ends: [u32; LETTERS],
+    /// Ordered by length. Each name as its letters and digits, in lower case.
     entries: Vec<(Box<[u8]>, T)>,
 }
 
 impl<T> Names<T> {
     pub(super) fn new() -> Self {
-        Self { lengths: [0; LETTERS], entries: Vec::new() }
+        Self { ends: [0; LETTERS], entries: Vec::new() }
     }
 
-    /// Changes the value of a name, which is the default where the name is new.
-    pub(super) fn change(&mut self, name: &str, change: impl FnOnce(&mut T))
-    where
-        T: Default,
-    {
-        let name: Box<[u8]> = trim(name.as_bytes()).iter().copied().map(fold).collect();
-        if let Some((_, value)) = self.entries.iter_mut().find(|(known, _)| *known == name) {
-            return change(value);
+    /// The value of a name, which is `value` where the name is new; `None` for what is no name.
+    pub(super) fn entry(&mut self, name: &str, value: T) -> Option<&mut T> {
+        let name = letters(name);
+        let (&first, &last) = (name.first()?, name.last()?);
+        if let Some(at) = self.entries.iter().position(|(known, _)| *known == name) {
+            return self.entries.get_mut(at).map(|(_, value)| value);
         }
-        if let Some(lengths) = self.lengths.get_mut(letter(&name)) {
-            *lengths |= length_bit(&name);
+        for first in PREFIXES.iter().filter_map(|prefix| prefix.first()).chain([&first]) {
+            if let Some(ends) = self.ends.get_mut(letter(*first)) {
+                *ends |= 1 << letter(last);
+            }
         }
-        let mut value = T::default();
-        change(&mut value);
         let at = self.entries.partition_point(|(known, _)| known.len() <= name.len());
         self.entries.insert(at, (name, value));
+        self.entries.get_mut(at).map(|(_, value)| value)
     }
 
+    #[inline]
     pub(super) fn get(&self, name: &[u8]) -> Option<&T> {
-        let name = trim(name);
-        let lengths = self.lengths.get(letter(name))?;
-        if lengths & length_bit(name) == 0 {
-            return None;
+        let (&first, &last) = (name.first()?, name.last()?);
+        let is_plain = first.is_ascii_alphanumeric() && last.is_ascii_alphanumeric();
+        let ends = self.ends.get(letter(first)).copied().unwrap_or_default();
+        if is_plain && ends >> letter(last) & 1 == 0 { None } else { self.find(name) }
+    }
+
+    fn find(&self, name: &[u8]) -> Option<&T> {
+        let spelt = spelt(name);
+        let mut name = &*spelt;
+        loop {
+            match self.exactly(name) {
+                None => name = without_prefix(name)?,
+                found => return found,
+            }
         }
-        let first = self.entries.partition_point(|(known, _)| known.len() < name.len());
+    }
+
+    fn exactly(&self, name: &[u8]) -> Option<&T> {
+        let counted = || name.iter().filter(|byte| counts(**byte));
+        let length = counted().count();
+        let first = self.entries.partition_point(|(known, _)| known.len() < length);
         self.entries
             .get(first..)?
             .iter()
-            .take_while(|(known, _)| known.len() == name.len())
-            .find(|(known, _)| known.iter().zip(name).all(|(&known, &byte)| known == fold(byte)))
+            .take_while(|(known, _)| known.len() == length)
+            .find(|(known, _)| {
+                known.iter().zip(counted()).all(|(a, b)| *a == b.to_ascii_lowercase())
+            })
             .map(|(_, value)| value)
     }
 }
 
-/// Without what stands around a name by accident: white space, control bytes, `+` for a space.
-fn trim(mut name: &[u8]) -> &[u8] {
-    let padding = |byte: u8| byte <= b' ' || byte == b'+';
-    while let Some((&first, rest)) = name.split_first()
-        && padding(first)
-    {
-        name = rest;
-    }
-    while let Some((&last, rest)) = name.split_last()
-        && padding(last)
-    {
-        name = rest;
-    }
-    name
+/// What counts of a name: nothing, where it is none.
+pub(super) fn letters(name: &str) -> Box<[u8]> {
+    let spelt = spelt(name.as_bytes());
+    spelt.iter().filter(|byte| counts(**byte)).map(u8::to_ascii_lowercase).collect()
 }
 
-fn fold(byte: u8) -> u8 {
-    match byte {
-        b'A'..=b'Z' => byte | 0x20,
-        b'-' | b'.' | b' ' | b'+' => b'_',
-        _ => byte,
+fn counts(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || !byte.is_ascii()
+}
+
+fn joins(byte: u8) -> bool {
+    matches!(byte, b'-' | b'_' | b'.' | b' ' | b'+')
+}
+
+/// A name without what only looks like a part of it. A plain one stays as it is.
+fn spelt(name: &[u8]) -> Cow<'_, [u8]> {
+    if name.iter().all(|&byte| byte.is_ascii_alphanumeric() || joins(byte)) {
+        return Cow::Borrowed(name);
     }
+    let text = String::from_utf8_lossy(name);
+    let spelt: String = text.chars().flat_map(fold).collect();
+    Cow::Owned(spelt.into_bytes())
 }
 
-fn letter(name: &[u8]) -> usize {
-    usize::from(name.first().copied().map_or(0, fold)) % LETTERS
+/// What a character stands for in a name: the Kelvin sign for `k`, a full-width letter for itself,
+/// an invisible one, or what repair put for an unreadable one, for nothing.
+fn fold(c: char) -> impl Iterator<Item = char> {
+    let half_width = match c {
+        '\u{ff01}'..='\u{ff5e}' => char::from_u32(u32::from(c) - 0xfee0).unwrap_or(c),
+        _ => c,
+    };
+    let cases = half_width.to_lowercase().flat_map(char::to_uppercase).flat_map(char::to_lowercase);
+    cases.filter(|c| c.is_alphanumeric() || u8::try_from(*c).is_ok_and(joins))
 }
 
-fn length_bit(name: &[u8]) -> u64 {
-    1 << name.len().min(63)
+fn without_prefix(name: &[u8]) -> Option<&[u8]> {
+    let from = name.iter().position(|byte| counts(*byte))?;
+    let name = name.get(from..)?;
+    PREFIXES.iter().find_map(|prefix| {
+        let (head, rest) = name.split_at_checked(prefix.len())?;
+        let is_prefix = head.eq_ignore_ascii_case(prefix) && joins(*rest.first()?);
+        is_prefix.then_some(rest)
+    })
+}
+
+fn letter(byte: u8) -> usize {
+    usize::from(byte) % LETTERS
 }
 
 #[cfg(test)]
@@ -95,23 +137,70 @@ mod tests {
     #[test]
     fn finds_what_is_meant_and_nothing_else() {
         let mut names = Names::new();
-        for name in ["X-Api-Key", "token", "tokem", "code", &"x".repeat(70), &"y".repeat(64)] {
-            names.change(name, |()| ());
+        let (long, longer) = ("x".repeat(70), "y".repeat(64));
+        for name in ["X-Api-Key", "token", "tokem", "access_token", "ключ", &long, &longer] {
+            names.entry(name, ()).unwrap();
         }
-        for name in ["x-api-key", "X_API_KEY", "token", "TOKEN", " token", "token\0", "x api.key"] {
-            assert!(names.get(name.as_bytes()).is_some(), "{name}");
+        for name in [
+            "x-api-key",
+            "X_API_KEY",
+            "x api.key",
+            "xapikey",
+            "X-Api-Key:",
+            "\"x-api-key\"",
+            "HTTP_X_API_KEY",
+            "http-x-api-key",
+            "\u{feff}x-api-key",
+            "x-api\u{200b}-key",
+            "x-api-\u{212a}ey",
+            "x-api-key\u{fffd}",
+            "ｘ-ａｐｉ-ｋｅｙ",
+            "\u{200b} http_x_api_key",
+            "token",
+            "TOKEN",
+            " token",
+            "token\0",
+            "to\nken",
+            "x-token",
+            "HTTP_TOKEN",
+            "REDIRECT_HTTP_TOKEN",
+            "accessToken",
+            "acce\u{17f}s_token",
+            "Ключ",
+            &long,
+        ] {
+            assert!(names.get(name.as_bytes()).is_some(), "{name:?}");
         }
-        assert!(names.get("x".repeat(70).as_bytes()).is_some());
-        for name in ["", "x-api-kez", "tokens", "toke", "xapikey", "+", &"x".repeat(71), "ä"] {
-            assert!(names.get(name.as_bytes()).is_none(), "{name}");
+        assert!(names.get(b"to\xffken").is_some());
+        let longest = "x".repeat(71);
+        for name in [
+            "",
+            "+",
+            "x-api-kez",
+            "tokens",
+            "toke",
+            "apikey",
+            "httptoken",
+            "xtoken",
+            "https_token",
+            "ä",
+            "tökén",
+            "http_",
+            "x-",
+            "x-http-",
+            "клю",
+            &longest,
+        ] {
+            assert!(names.get(name.as_bytes()).is_none(), "{name:?}");
         }
     }
 
     #[test]
     fn one_name_has_one_value() {
         let mut names = Names::new();
-        names.change("a-b", |value| *value += 1);
-        names.change("A_B", |value| *value += 2);
-        assert_eq!(names.get(b"a-b"), Some(&3));
+        assert_eq!(names.entry("a-b", 1), Some(&mut 1));
+        assert_eq!(names.entry("A_B", 2), Some(&mut 1));
+        assert_eq!(names.get(b"aB"), Some(&1));
+        assert_eq!(names.entry(" -\u{200b}", 3), None);
     }
 }

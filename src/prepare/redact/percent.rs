@@ -34,10 +34,7 @@ impl Decoded {
     pub(super) fn decode(&mut self) {
         let (mut read, mut written) = (0, 0);
         while let Some(&byte) = self.text.get(read) {
-            let (byte, length) = match self.text.get(read..).and_then(escape) {
-                Some(decoded) => (decoded, 3),
-                None => (byte, 1),
-            };
+            let (byte, length) = self.text.get(read..).and_then(escape).unwrap_or((byte, 1));
             let origin = self.origins.get(read).copied().unwrap_or_default();
             if let (Some(text), Some(at)) =
                 (self.text.get_mut(written), self.origins.get_mut(written))
@@ -55,20 +52,32 @@ impl Decoded {
     }
 }
 
-/// The byte that the text's first three stand for.
-fn escape(text: &[u8]) -> Option<u8> {
-    let &[b'%', high, low, ..] = text else { return None };
+/// The byte that the escape at the text's beginning stands for, and the escape's length: `%41`, or
+/// `%u0041` as some servers take it.
+fn escape(text: &[u8]) -> Option<(u8, usize)> {
+    let (high, low, length) = match *text {
+        [b'%', b'u' | b'U', b'0', b'0', high @ b'0'..=b'7', low, ..] => (high, low, 6),
+        [b'%', high, low, ..] => (high, low, 3),
+        _ => return None,
+    };
     let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    Some(digit(high)? << 4 | digit(low)?)
+    Some((digit(high)? << 4 | digit(low)?, length))
 }
 
-/// Whether decoding would bring forth a byte that parts a URL or a query, or another escape.
+/// Whether decoding would bring forth a byte that parts a URL, a query or JSON, or another escape.
 pub(super) fn hides_structure(text: &[u8]) -> bool {
     memchr_iter(b'%', text).any(|at| {
-        matches!(
-            text.get(at..).and_then(escape),
-            Some(b'=' | b'&' | b';' | b'?' | b'#' | b'@' | b':' | b'/' | b'%')
-        )
+        let escaped = text.get(at..).and_then(escape);
+        escaped.is_some_and(|(byte, _)| br#"=&;?#@:/%"'\"#.contains(&byte))
+    })
+}
+
+/// Whether what is left after decoding holds half an escape, or one of a kind that is not read:
+/// readers differ in what they make of it.
+pub(super) fn holds_broken_escape(text: &[u8]) -> bool {
+    memchr_iter(b'%', text).any(|at| {
+        let next = text.get(at + 1);
+        next.is_some_and(|byte| byte.is_ascii_hexdigit() || matches!(byte, b'u' | b'U'))
     })
 }
 
@@ -83,8 +92,8 @@ pub(super) fn decode_fully(text: &[u8]) -> Vec<u8> {
         let mut next = Vec::with_capacity(rest.len());
         while let Some((&byte, tail)) = rest.split_first() {
             let escaped = escape(rest);
-            next.push(escaped.unwrap_or(byte));
-            rest = if escaped.is_some() { rest.get(3..).unwrap_or_default() } else { tail };
+            next.push(escaped.map_or(byte, |(byte, _)| byte));
+            rest = escaped.and_then(|(_, length)| rest.get(length..)).unwrap_or(tail);
         }
         decoded = next;
     }

@@ -2,7 +2,7 @@
 
 use super::cover::Cover;
 use super::header::Shape;
-use super::names::Names;
+use super::names::{self, Names};
 use super::path::{self, Path};
 use super::pattern::Pattern;
 use super::{Content, Redactor, Rules};
@@ -55,6 +55,7 @@ const ADDRESS_HEADERS: [&str; 15] = [
 /// Fields whose values are the addresses of clients and gateways, beside those of the geo pairs.
 const ADDRESS_FIELDS: [&str; 3] = ["client_ip", "immediate_client_ip", "gateway_ip"];
 
+const HEADERS_FIELDS: [&str; 2] = ["request_http_headers", "response_http_headers"];
 const QUERY_FIELDS: [&str; 1] = ["query_string"];
 const URL_FIELDS: [&str; 2] = ["uri_path", "endpoint_url"];
 
@@ -71,6 +72,7 @@ pub(super) fn compile(spec: &PipelineSpec) -> Result<Redactor, Vec<SpecFault>> {
         parameters: Names::new(),
         header_patterns: Vec::new(),
         fields: rustc_hash::FxHashMap::default(),
+        spelt_fields: Names::new(),
         rules: Vec::new(),
         foreign: false,
         cover: Cover::new(spec.redact.hash_key.as_deref()),
@@ -99,7 +101,7 @@ impl Plan<'_> {
     /// What stands where, whatever the rules.
     fn contents(&mut self) {
         for name in URL_HEADERS {
-            self.redactor.headers.change(name, |rules| rules.content = Content::Url);
+            self.header(name, |rules| rules.content = Content::Url);
         }
         for name in QUERY_FIELDS {
             self.field(name, |rules| rules.content = Content::Query);
@@ -107,13 +109,20 @@ impl Plan<'_> {
         for name in URL_FIELDS {
             self.field(name, |rules| rules.content = Content::Url);
         }
+        // Elsewhere the encoder takes headers apart.
+        for name in HEADERS_FIELDS {
+            let next = self.redactor.rules.len();
+            if let Some(&mut at) = self.redactor.spelt_fields.entry(name, next) {
+                self.change(at, |rules| rules.content = Content::Headers);
+            }
+        }
         if self.spec.addresses.privacy == AddressPrivacy::Keep {
             return;
         }
         for name in ADDRESS_HEADERS {
-            self.redactor.headers.change(name, |rules| rules.content = Content::Address);
+            self.header(name, |rules| rules.content = Content::Address);
         }
-        self.redactor.headers.change("forwarded", |rules| rules.content = Content::Forwarded);
+        self.header("forwarded", |rules| rules.content = Content::Forwarded);
         for name in ADDRESS_FIELDS {
             self.field(name, |rules| rules.content = Content::Address);
         }
@@ -153,12 +162,14 @@ impl Plan<'_> {
     }
 
     fn secret_header(&mut self, name: &str, action: RedactAction) {
-        let shape = Shape::of(&name.trim().to_ascii_lowercase());
-        self.redactor.headers.change(name, |rules| rules.secret = Some((shape, action)));
+        let shape = Shape::of(&names::letters(name));
+        self.header(name, |rules| rules.secret = Some((shape, action)));
     }
 
     fn secret_parameter(&mut self, name: &str, action: RedactAction) {
-        self.redactor.parameters.change(name, |secret| *secret = Some(action));
+        if let Some(secret) = self.redactor.parameters.entry(name, action) {
+            *secret = action;
+        }
     }
 
     fn field(&mut self, name: &str, change: impl FnOnce(&mut Rules)) {
@@ -166,6 +177,21 @@ impl Plan<'_> {
         let at = *self.redactor.fields.entry(name.into()).or_insert(next);
         if at == next {
             self.redactor.foreign |= Field::named(name).is_none();
+            self.redactor.spelt_fields.entry(name, at);
+        }
+        self.change(at, change);
+    }
+
+    fn header(&mut self, name: &str, change: impl FnOnce(&mut Rules)) {
+        let next = self.redactor.rules.len();
+        if let Some(&mut at) = self.redactor.headers.entry(name, next) {
+            self.change(at, change);
+        }
+    }
+
+    /// Changes the rules at a place, which may be the next free one.
+    fn change(&mut self, at: usize, change: impl FnOnce(&mut Rules)) {
+        if at == self.redactor.rules.len() {
             self.redactor.rules.push(Rules::default());
         }
         if let Some(rules) = self.redactor.rules.get_mut(at) {
@@ -185,10 +211,10 @@ impl Plan<'_> {
             return;
         }
         match &rule.target {
-            RedactTarget::Header(name) if name.trim().is_empty() => {
+            RedactTarget::Header(name) if names::letters(name).is_empty() => {
                 self.fault(key("header"), "empty", None);
             }
-            RedactTarget::QueryParameter(name) if name.trim().is_empty() => {
+            RedactTarget::QueryParameter(name) if names::letters(name).is_empty() => {
                 self.fault(key("query_parameter"), "empty", None);
             }
             RedactTarget::Header(name) => self.secret_header(name, action),
@@ -210,7 +236,7 @@ impl Plan<'_> {
             let same = match (&rule.target, target) {
                 (RedactTarget::Header(one), RedactTarget::Header(other))
                 | (RedactTarget::QueryParameter(one), RedactTarget::QueryParameter(other)) => {
-                    one.eq_ignore_ascii_case(other)
+                    names::letters(one) == names::letters(other)
                 }
                 (one, other) => one == other,
             };
@@ -250,12 +276,11 @@ impl Plan<'_> {
             Ok(pattern) => pattern,
             Err(why) => return self.fault(key("pattern"), why, None),
         };
-        let headers = ["request_http_headers", "response_http_headers"];
         let one_header = |all: &&str| field.strip_prefix(*all)?.strip_prefix('.');
-        if headers.contains(&field) {
+        if HEADERS_FIELDS.contains(&field) {
             self.redactor.header_patterns.push(pattern);
-        } else if let Some(name) = headers.iter().find_map(one_header) {
-            self.redactor.headers.change(name, |rules| rules.patterns.push(pattern));
+        } else if let Some(name) = HEADERS_FIELDS.iter().find_map(one_header) {
+            self.header(name, |rules| rules.patterns.push(pattern));
         } else if self.may_change(&key("field"), field, None) {
             self.field(field, |rules| rules.patterns.push(pattern));
         }

@@ -1,5 +1,7 @@
 //! Secrets in query strings and URLs: parameters by their name, and `user:password@`.
 //!
+//! Names in JSON that stands within such a text are parameters too.
+//!
 //! A text is searched as it stands, and again after each round of percent-decoding, so that the
 //! parameters of a URL that is itself a parameter's value are found too; what is covered is always
 //! the range of the original text, and everything around it stays byte for byte.
@@ -7,10 +9,12 @@
 use std::cmp::Reverse;
 use std::ops::Range;
 
-use memchr::{memchr, memchr3, memmem, memrchr};
+use memchr::{memchr, memchr2, memchr3, memmem, memrchr};
 
 use super::Redacted;
-use super::cover::{Cover, Cutter, is_covered};
+use super::body::stricter;
+use super::cover::{Cover, Cutter, HASH_PREFIX, is_covered};
+use super::members;
 use super::names::Names;
 use super::percent::{self, Decoded};
 use crate::config::pipeline::RedactAction;
@@ -18,6 +22,9 @@ use crate::config::pipeline::RedactAction;
 /// How many rounds of percent-decoding are undone. What is encoded deeper cannot be searched, so it
 /// is not let through.
 pub(super) const DECODE_ROUNDS_MAX: usize = 4;
+
+/// How often a text with JSON in it is searched; one that still changes then is not let through.
+const SEARCHES_MAX: usize = 8;
 
 /// What a text is as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,8 +42,8 @@ struct Cut {
     action: RedactAction,
 }
 
-/// The secret parameters; the default is not secret.
-pub(super) type Parameters = Names<Option<RedactAction>>;
+/// The secret parameters.
+pub(super) type Parameters = Names<RedactAction>;
 
 pub(super) fn redact(
     parameters: &Parameters,
@@ -45,13 +52,44 @@ pub(super) fn redact(
     cover: &Cover,
     out: &mut String,
 ) -> Redacted {
+    let is_quoted = memchr2(b'"', b'\'', value.as_bytes()).is_some();
+    let mut redacted = search_once(parameters, (whole, is_quoted), value, cover, out);
+    if !is_quoted {
+        return redacted;
+    }
+    // The two grammars cross each other: what is covered in the one may have stood between two
+    // parts of a secret in the other. A hash would be hashed again.
+    for _ in 0..SEARCHES_MAX {
+        if redacted != Redacted::Changed || out.contains(HASH_PREFIX) {
+            return redacted;
+        }
+        let mut next = String::new();
+        redacted = search_once(parameters, (whole, is_quoted), out, cover, &mut next);
+        if redacted == Redacted::Same {
+            return Redacted::Changed;
+        }
+        *out = next;
+    }
+    out.clear();
+    Redacted::Removed
+}
+
+fn search_once(
+    parameters: &Parameters,
+    (whole, is_quoted): (Whole, bool),
+    value: &str,
+    cover: &Cover,
+    out: &mut String,
+) -> Redacted {
     let text = value.as_bytes();
-    if memchr3(b'=', b'@', b'%', text).is_none() {
+    if !is_quoted && memchr3(b'=', b'@', b'%', text).is_none() {
         return Redacted::Same;
     }
     let mut cuts = Vec::new();
     search(parameters, whole, text, &mut cuts);
-    if percent::hides_structure(text) && !search_decoded(parameters, whole, text, &mut cuts) {
+    // Within JSON any encoded byte may matter: white space parts a name from its value.
+    let is_hidden = percent::hides_structure(text) || is_quoted && memchr(b'%', text).is_some();
+    if is_hidden && !search_decoded(parameters, whole, text, &mut cuts) {
         return Redacted::Removed;
     }
     cuts.retain(|cut| !is_covered(value.get(cut.range.clone()).unwrap_or_default(), cut.action));
@@ -107,29 +145,45 @@ fn search(parameters: &Parameters, whole: Whole, text: &[u8], cuts: &mut Vec<Cut
     if memchr(b'@', text).is_some() {
         search_userinfo(whole, text, cuts);
     }
-    search_parameters(parameters, text, cuts);
+    let path_end = match whole {
+        Whole::Query => 0,
+        Whole::Url => memchr2(b'?', b'#', text).unwrap_or(text.len()),
+    };
+    search_parameters(parameters, text, path_end, cuts);
+    members::search(
+        text,
+        |name| secret_name(parameters, name, true),
+        // Without its value a member is no JSON, so that one is masked where it should be removed.
+        |range, action| match action {
+            RedactAction::Remove => cuts.push(Cut { range, action: RedactAction::Mask }),
+            action => cuts.push(Cut { range, action }),
+        },
+    );
 }
 
-/// What a byte means while a name is read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Class {
-    Plain,
-    /// Needs decoding or taking apart before names are compared.
-    Special,
-    /// `=`, or what parts parameters.
-    Stop,
-}
+/// `=`, and what parts parameters.
+const STOPS: u128 = mask(b"=&;?#");
+/// What stands on either side of these may be a name of its own.
+const PARTS: u128 = mask(b"!\"#$&'()*,./:;<=>?@[\\]^`{|}~");
+/// A name with one of these needs decoding or taking apart before it is compared.
+const SPECIAL: u128 = PARTS | mask(b"%");
 
-fn class(byte: u8) -> Class {
-    match byte {
-        b'%' | b'[' | b']' | b'.' => Class::Special,
-        b'=' | b'&' | b';' | b'?' | b'#' => Class::Stop,
-        _ => Class::Plain,
+/// One bit for each of the bytes, which must be ASCII.
+const fn mask(bytes: &[u8]) -> u128 {
+    let (mut mask, mut rest) = (0, bytes);
+    while let [byte, tail @ ..] = rest {
+        mask |= 1 << *byte;
+        rest = tail;
     }
+    mask
+}
+
+fn is_in(mask: u128, byte: u8) -> bool {
+    byte.is_ascii() && mask >> byte & 1 == 1
 }
 
 /// Every `name=` is looked at, also one inside the value of another.
-fn search_parameters(parameters: &Parameters, text: &[u8], cuts: &mut Vec<Cut>) {
+fn search_parameters(parameters: &Parameters, text: &[u8], path_end: usize, cuts: &mut Vec<Cut>) {
     let mut start = 0;
     // Whether a parameter that stays stands before this one, which decides with which of its
     // separators a removed one goes.
@@ -149,7 +203,13 @@ fn search_parameters(parameters: &Parameters, text: &[u8], cuts: &mut Vec<Cut>) 
             start = stop + 1;
             continue;
         };
-        let end = value_end(text, stop + 1);
+        // `;name=value` in a path belongs to one segment.
+        let of_segment = before == Some(&b';') || memchr(b'/', name).is_some();
+        let end = if of_segment && stop < path_end {
+            segment_end(text, stop + 1)
+        } else {
+            value_end(text, stop + 1)
+        };
         if action == RedactAction::Remove {
             let range = with_separator(text, start..end, kept);
             start = range.end.max(end);
@@ -167,11 +227,10 @@ fn name_end(text: &[u8], start: usize) -> (usize, bool) {
     let mut special = false;
     let tail = text.get(start..).unwrap_or_default();
     for (at, &byte) in tail.iter().enumerate() {
-        match class(byte) {
-            Class::Stop => return (start + at, special),
-            Class::Special => special = true,
-            Class::Plain => {}
+        if is_in(STOPS, byte) {
+            return (start + at, special);
         }
+        special |= is_in(SPECIAL, byte);
     }
     (text.len(), special)
 }
@@ -189,24 +248,28 @@ fn with_separator(text: &[u8], range: Range<usize>, kept: bool) -> Range<usize> 
     }
 }
 
-/// `token`, and the same inside `token[]`, `filter[token]`, `user.token`, in any encoding.
+/// `token`, and the same inside `token[]`, `filter[token]`, `user.token`, `auth:token`, in any
+/// encoding.
 fn secret_name(parameters: &Parameters, name: &[u8], special: bool) -> Option<RedactAction> {
     if !special {
-        return parameters.get(name).copied().flatten();
+        return parameters.get(name).copied();
     }
     let decoded;
     let name = if memchr(b'%', name).is_some() {
         decoded = percent::decode_fully(name);
-        // Still encoded: nobody means well who writes a name like that.
-        if percent::hides_structure(&decoded) {
+        // Nobody means well who writes a name like that.
+        if percent::hides_structure(&decoded) || percent::holds_broken_escape(&decoded) {
             return Some(RedactAction::Mask);
         }
         &*decoded
     } else {
         name
     };
-    let secret = |name: &[u8]| parameters.get(name).copied().flatten();
-    secret(name).or_else(|| name.split(|byte| b"[].&;?#=".contains(byte)).find_map(secret))
+    let secret = |name: &[u8]| parameters.get(name).copied();
+    secret(name).or_else(|| {
+        let parts = name.split(|byte| is_in(PARTS, *byte)).filter_map(secret);
+        parts.fold(None, |action, other| Some(stricter(action, other)))
+    })
 }
 
 /// Where the value of a secret ends: at `&`; at `;`, `?` and `#` only where another parameter
@@ -224,6 +287,12 @@ fn value_end(text: &[u8], from: usize) -> usize {
         }
         at = stop + 1;
     }
+}
+
+/// Where the value of a segment's parameter ends.
+fn segment_end(text: &[u8], from: usize) -> usize {
+    let tail = text.get(from..).unwrap_or_default();
+    tail.iter().position(|byte| b"/;&?#".contains(byte)).map_or(text.len(), |length| from + length)
 }
 
 fn begins_parameter(text: &[u8], at: usize) -> bool {
