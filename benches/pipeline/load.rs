@@ -5,11 +5,14 @@ use std::time::Duration;
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
+use rdkafka::{Offset, TopicPartitionList};
 
 use super::PARTITIONS;
 use super::events::Events;
+use super::process;
 
 fn config(brokers: &str) -> ClientConfig {
     let mut config = ClientConfig::new();
@@ -50,6 +53,33 @@ pub(crate) fn produce(brokers: &str, topic: &str, events: u64) -> u64 {
     }
     producer.flush(Duration::from_secs(120)).unwrap();
     bytes
+}
+
+/// Reads the whole topic with a bare consumer that looks at no message; answers messages per
+/// CPU-second of this process, in which nothing else runs meanwhile. It tells how fast the machine
+/// is at this moment.
+pub(crate) fn bare_consumer(brokers: &str, topic: &str, events: u64) -> f64 {
+    let mut config = config(brokers);
+    config.set("group.id", "bare").set("enable.auto.commit", "false");
+    let consumer: BaseConsumer = config.create().unwrap();
+    let mut all = TopicPartitionList::new();
+    for partition in 0..PARTITIONS {
+        all.add_partition_offset(topic, partition, Offset::Beginning).unwrap();
+    }
+    consumer.assign(&all).unwrap();
+    let (mut seen, mut begun) = (0, None);
+    while seen < events {
+        let Some(message) = consumer.poll(Duration::from_secs(1)) else { continue };
+        drop(message.unwrap());
+        seen += 1;
+        if seen == events / 10 {
+            begun = Some((seen, process::cpu_seconds(std::process::id())));
+        }
+    }
+    let (first, cpu) = begun.unwrap();
+    #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
+    let counted = (seen - first) as f64;
+    counted / (process::cpu_seconds(std::process::id()) - cpu)
 }
 
 pub(crate) fn delete(brokers: &str, topics: &[&str]) {

@@ -1,5 +1,6 @@
 //! Kafka to a null index: events per CPU-second of the `sluice` process, all its threads, and its
-//! peak of anonymous memory.
+//! peak of anonymous memory. A bare consumer reads the same topic first: machines differ, and so
+//! does one machine from hour to hour, but the ratio of the two holds.
 //!
 //! The index only counts the lines of a bulk body and answers that all were created. Both servers
 //! and the load run in other processes, so that their time is not counted. Needs a real Kafka:
@@ -60,6 +61,9 @@ fn main() {
     assert!(sluice(folder.path(), "setup").wait().unwrap().success());
     println!("{events} events of {} bytes on average", bytes / events);
 
+    let bare = load::bare_consumer(&brokers, &name, events);
+    println!("{bare:.0} messages per CPU-second by a bare consumer, which looks at none");
+
     let mut running = sluice(folder.path(), "run");
     let measured = watch(&running, &index, events);
     let pid = i32::try_from(running.id()).unwrap();
@@ -67,10 +71,12 @@ fn main() {
     assert!(running.wait().unwrap().success());
     load::delete(&brokers, &[&name, &format!("{name}-live"), &format!("{name}-dead")]);
     println!(
-        "{:.0} events per CPU-second ({:.1} s of CPU in {:.1} s), peak RssAnon {} MiB",
+        "{:.0} events per CPU-second ({:.1} s of CPU in {:.1} s), {:.3} of the bare consumer's, peak \
+         RssAnon {} MiB",
         measured.events / measured.cpu,
         measured.cpu,
         measured.wall,
+        measured.events / measured.cpu / bare,
         measured.peak_anonymous >> 20,
     );
 }

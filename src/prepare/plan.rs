@@ -75,7 +75,7 @@ pub(crate) struct FieldPlan {
 #[derive(Debug)]
 pub(crate) struct PartPlan {
     pub(crate) name: &'static str,
-    /// `"name":`
+    /// `,"name":`
     pub(crate) key: Box<[u8]>,
     pub(crate) kind: Kind,
     pub(crate) handling: Option<Handling>,

@@ -93,18 +93,32 @@ impl Redactor {
 
     /// One value of a request's or a response's header.
     pub fn header(&self, lower_name: &str, value: &str, out: &mut String) -> Redacted {
+        self.header_value(self.header_rules(lower_name), value, out)
+    }
+
+    /// What there is to do for a header beside the patterns for all of them.
+    pub(crate) fn header_rules(&self, lower_name: &str) -> Option<Handling> {
+        self.headers.get(lower_name.as_bytes()).copied().map(Handling)
+    }
+
+    /// Whether there is nothing to do for a header, whatever its value.
+    pub(crate) fn passes_header(&self, rules: Option<Handling>) -> bool {
+        rules.is_none() && self.header_patterns.is_empty()
+    }
+
+    /// One value of the header that the rules are for.
+    pub(crate) fn header_value(
+        &self,
+        rules: Option<Handling>,
+        value: &str,
+        out: &mut String,
+    ) -> Redacted {
         out.clear();
-        let rules = self.headers.get(lower_name.as_bytes()).and_then(|&at| self.rules.get(at));
-        let redacted = match rules {
+        let redacted = match rules.and_then(|rules| self.rules.get(rules.0)) {
             Some(rules) => self.apply(rules, value, out),
             None => Redacted::Same,
         };
         self.patterns(&self.header_patterns, redacted, value, out)
-    }
-
-    /// Whether [`Self::header`] may change a value of this name.
-    pub(crate) fn looks_into_header(&self, lower_name: &str) -> bool {
-        !self.header_patterns.is_empty() || self.headers.get(lower_name.as_bytes()).is_some()
     }
 
     /// A query string, with or without its `?`.

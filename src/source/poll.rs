@@ -162,6 +162,7 @@ impl<'a> Poller<'a> {
         let mut failure = None;
         let wait = self.patience();
         let limits = &self.reading.limits;
+        let now = || self.shared.clock.now();
         for _ in 0..TURN_MESSAGES_MAX {
             let message = match self.consumer.poll(wait) {
                 None => break,
@@ -177,7 +178,6 @@ impl<'a> Poller<'a> {
             let incoming = incoming(&message);
             messages += 1;
             bytes += incoming.payload.map_or(0, <[u8]>::len) as u64;
-            let now = self.shared.clock.now();
             if let Some(taken) = slot.push(incoming, limits, &self.shared.budget, now) {
                 self.outbox.push_back(taken);
                 break;

@@ -62,7 +62,7 @@ impl Slot {
         incoming: Incoming<'_>,
         limits: &Limits,
         budget: &Arc<Budget>,
-        now: Millis,
+        now: impl Fn() -> Millis,
     ) -> Option<Taken> {
         let payload = incoming.payload.unwrap_or_default();
         // A body is about as long as its payload; what it comes to is known after preparing.
@@ -78,7 +78,7 @@ impl Slot {
                     hold: Arc::clone(&self.hold),
                     bytes: Vec::with_capacity(payload.len().max(self.bytes_hint)),
                     messages: Vec::new(),
-                    received: now,
+                    received: now(),
                 };
                 append(&mut chunk, incoming);
                 let full = is_full(&chunk, limits);
@@ -193,7 +193,7 @@ mod tests {
         for (payload, offset) in payloads.iter().zip(10..) {
             let payload = payload.map(str::as_bytes);
             let incoming = Incoming { offset, timestamp: None, payload };
-            chunks.extend(slot.push(incoming, &limits, &budget, 7));
+            chunks.extend(slot.push(incoming, &limits, &budget, || 7));
         }
         chunks.extend(slot.cut());
         let sizes: Vec<_> = chunks.iter().map(|taken| taken.chunk.messages.len()).collect();
@@ -226,7 +226,7 @@ mod tests {
     fn what_was_not_sent_can_be_forgotten() {
         let (budget, mut slot) = (budget(), slot(0));
         let incoming = Incoming { offset: 10, timestamp: Some(1), payload: Some(b"x") };
-        assert!(slot.push(incoming, &Limits::default(), &budget, 7).is_none());
+        assert!(slot.push(incoming, &Limits::default(), &budget, || 7).is_none());
         slot.forget();
         assert!(slot.cut().is_none());
         assert_eq!((slot.next, slot.sent), (11, 10));

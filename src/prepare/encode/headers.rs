@@ -187,7 +187,7 @@ impl Encoder<'_> {
         let Some(name) = headers.name(first) else { return };
         let event = self.event;
         let dropped = pass.part(&name.lower).is_drop();
-        let plain = first.next.is_none() && !dropped && !name.redacted && name.lifts.is_empty();
+        let plain = first.next.is_none() && !dropped && name.passes && name.lifts.is_empty();
         if plain
             && let Some(quoted) = event.quoted(first.value)
             && quoted.len() <= VALUE_BYTES_MAX
@@ -259,10 +259,10 @@ impl Encoder<'_> {
     }
 
     fn redacted(&mut self, name: &Name, text: &str) -> Redacted {
-        if !name.redacted {
+        if name.passes {
             return Redacted::Same;
         }
-        self.plan.redactor.header(&name.lower, text, &mut self.work.redacted)
+        self.plan.redactor.header_value(name.rules, text, &mut self.work.redacted)
     }
 
     /// Whether a secret header stands somewhere inside a value that is no string.

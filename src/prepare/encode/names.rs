@@ -7,6 +7,7 @@ use rustc_hash::FxHasher;
 
 use crate::prepare::json;
 use crate::prepare::plan::Plan;
+use crate::prepare::redact::Handling;
 use crate::prepare::survey::Slot;
 
 /// Places for spellings, as a power of two.
@@ -30,8 +31,9 @@ pub(super) struct Name {
     pub(super) hash: u64,
     /// The index takes no such name.
     pub(super) refused: bool,
-    /// Redaction looks into its values.
-    pub(super) redacted: bool,
+    /// No value of it is redacted.
+    pub(super) passes: bool,
+    pub(super) rules: Option<Handling>,
     /// The promotions that it may feed, with the headers field each is of.
     pub(super) lifts: Box<[(Slot, usize)]>,
 }
@@ -78,13 +80,15 @@ impl Names {
         let mut key = vec![b','];
         json::write_string(&mut key, &lower);
         key.push(b':');
+        let rules = plan.redactor.header_rules(&lower);
         self.bytes += spelling.len();
         let name = Name {
             spelling: spelling.into(),
             key: key.into(),
             hash: hash(&lower),
             refused: lower.is_empty() || lower.contains('\0') || lower.len() > NAME_BYTES_MAX,
-            redacted: plan.redactor.looks_into_header(&lower),
+            passes: plan.redactor.passes_header(rules),
+            rules,
             lifts: plan.lifts.of_header(&lower).into(),
             lower: lower.into(),
         };
@@ -131,7 +135,7 @@ mod tests {
             let name = names.get(place).unwrap();
             assert_eq!((&*name.lower, &*name.key), (lower, key.as_bytes()));
             assert_eq!(name.hash, hash(lower));
-            assert_eq!([name.refused, name.redacted, !name.lifts.is_empty()], flags, "{spelling}");
+            assert_eq!([name.refused, !name.passes, !name.lifts.is_empty()], flags, "{spelling}");
         };
         for _ in 0..2 {
             check("Host", "host", ",\"host\":", [false; 3]);

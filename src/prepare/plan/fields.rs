@@ -69,7 +69,7 @@ fn act(field: Field, row: &Definition, spec: &PipelineSpec) -> Act {
 fn parts(name: &str, kind: Kind, redactor: &Redactor) -> Vec<PartPlan> {
     let part = |part: &'static str, kind: Kind| PartPlan {
         name: part,
-        key: key(part).iter().skip(1).copied().collect(),
+        key: key(part),
         kind,
         handling: redactor.handling(&format!("{name}.{part}")),
     };
