@@ -26,6 +26,7 @@ mod context;
 mod positions;
 mod slots;
 mod poll;
+mod trouble;
 mod rebalance;
 
 pub use self::board::Board;

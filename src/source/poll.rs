@@ -7,14 +7,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
-use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::{BorrowedMessage, Message as _, Timestamp};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::health::Component;
 use crate::kafka;
 use crate::metrics::CommitEnd;
 
@@ -34,9 +33,6 @@ const BUSY_POLL: Duration = Duration::from_millis(10);
 const STALL_MAX: Duration = Duration::from_secs(5);
 /// Messages between two looks at everything else.
 const TURN_MESSAGES_MAX: usize = 1_024;
-/// How often a cluster in trouble is asked whether it is well again.
-const PROBE_EVERY: Duration = Duration::from_secs(2);
-const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Reads until it is stopped. A client is made anew where its secrets no longer hold.
 pub(super) fn run(
@@ -81,8 +77,8 @@ pub(super) struct Poller<'a> {
     chunks: Option<mpsc::Sender<Taken>>,
     commit_at: Instant,
     /// When to ask whether the trouble is over; `None` while there is none.
-    probe_at: Option<Instant>,
-    fingerprint: u64,
+    pub(super) probe_at: Option<Instant>,
+    pub(super) fingerprint: u64,
 }
 
 impl<'a> Poller<'a> {
@@ -327,64 +323,6 @@ impl<'a> Poller<'a> {
             let lag = self.shared.metrics.lag.with_label_values(&[&*slot.hold.topic, &partition]);
             lag.set((slot.end - settled).max(0));
         }
-    }
-
-    /// An error that came by polling.
-    fn failed(&mut self, error: &KafkaError) -> anyhow::Result<()> {
-        let reason = || {
-            let heard = self.consumer.context().ear().last();
-            heard.unwrap_or_else(|| kafka::plain(error))
-        };
-        if matches!(error, KafkaError::MessageConsumptionFatal(_)) {
-            bail!("kafka: {}", reason());
-        }
-        match error.rdkafka_error_code() {
-            Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange) => {
-                self.rebalancing.recheck_soon();
-            }
-            // One connection of several: librdkafka mends it, and says so when all are down.
-            Some(
-                RDKafkaErrorCode::BrokerTransportFailure | RDKafkaErrorCode::OperationTimedOut,
-            ) => {}
-            _ => {
-                let reason = reason();
-                self.trouble(&reason);
-            }
-        }
-        Ok(())
-    }
-
-    /// Says a reason once, however often it comes.
-    pub(super) fn trouble(&mut self, reason: &str) {
-        if self.shared.health.set(Component::Kafka, Err(reason.to_owned())) {
-            warn!(reason, "kafka cannot be read, trying on");
-        }
-        self.probe_at = Some(Instant::now() + PROBE_EVERY);
-    }
-
-    /// Asks whether the trouble is over.
-    fn probe(&mut self) {
-        let topics = self.reading.topics.iter().map(|(topic, _)| topic.as_str());
-        match kafka::answers(&self.consumer, topics, PROBE_TIMEOUT) {
-            Ok(()) if self.rebalancing.is_assigning() => {
-                self.probe_at = Some(Instant::now() + PROBE_EVERY);
-            }
-            Ok(()) => {
-                info!("kafka can be read again");
-                self.shared.health.set(Component::Kafka, Ok(()));
-                self.probe_at = None;
-            }
-            Err(reason) => {
-                let reason = self.consumer.context().ear().last().unwrap_or(reason);
-                self.trouble(&reason);
-            }
-        }
-    }
-
-    fn needs_new_secrets(&self) -> bool {
-        self.probe_at.is_some()
-            && self.consumer.context().ear().was_about_secrets()
-            && kafka::fingerprint(&self.reading.kafka.security) != self.fingerprint
     }
 
     /// Takes no more, waits for what is in flight, commits, leaves the group. Rebalances go on as

@@ -9,7 +9,8 @@ use sluice::deliver::mirror::partition_of;
 use sluice::metrics::CommitEnd;
 use sluice::outcome::{Reason, Skip};
 
-use crate::support::rig::{Choice, DEAD, Held, Kafka, LIVE, Member, Memory, until};
+use crate::support::memory::{Held, Memory};
+use crate::support::rig::{Choice, DEAD, Kafka, LIVE, Member, until};
 
 fn numbered(count: usize) -> impl Iterator<Item = Option<String>> {
     (0..count).map(|number| Some(format!("a{number}")))
