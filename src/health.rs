@@ -11,6 +11,7 @@ labels! {
         Kafka => "kafka",
         Index => "index",
         Live => "live",
+        Stream => "stream",
         DeadLetter => "dead_letter",
         Geo => "geo",
         Pipelines => "pipelines",

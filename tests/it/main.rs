@@ -14,6 +14,7 @@ mod delivery;
 mod geo;
 mod golden;
 mod properties;
+mod stream;
 
 mod support;
 mod verdicts;

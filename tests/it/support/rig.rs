@@ -108,6 +108,16 @@ impl Kafka {
         consumer.commit(&list, CommitMode::Sync).unwrap();
     }
 
+    /// Puts records into a partition of the live topic, in order: area and lines.
+    pub(crate) fn go_live(&self, partition: i32, records: &[(&str, String)]) {
+        let producer: BaseProducer = self.config().create().unwrap();
+        for (area, lines) in records {
+            let record = BaseRecord::<str, str>::to(LIVE).partition(partition);
+            producer.send(record.key(area).payload(lines)).map_err(|(error, _)| error).unwrap();
+        }
+        producer.flush(PATIENCE).unwrap();
+    }
+
     /// Every record of a topic, from its beginning, until `count` were read.
     pub(crate) fn read(&self, topic: &str, partitions: i32, count: usize) -> Vec<Read> {
         let consumer: BaseConsumer = self

@@ -1,0 +1,18 @@
+//! Call Log Streams: whoever holds an access token hears the calls of their area as they happen.
+//!
+//! In reading order: the live topic is read ([`live`]) into one ring ([`ring`]); a listener comes
+//! ([`server`], [`request`]) and listens ([`session`]) from its place on, out of the ring or, where
+//! that has moved on, out of Kafka again ([`catch_up`]); events go out in envelopes ([`frames`])
+//! until the stream ends ([`end`]).
+
+pub mod live;
+pub mod ring;
+pub mod frames;
+pub mod catch_up;
+pub mod request;
+pub mod ws;
+pub mod connections;
+pub mod session;
+pub mod end;
+pub mod io;
+pub mod server;

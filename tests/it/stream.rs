@@ -1,0 +1,308 @@
+//! Listeners of the live stream against the mock cluster: what they hear, resume, miss and are
+//! told, over every transport, by clients that are plain sockets.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use serde_json::Value;
+use sluice::clock::Clock;
+use sluice::deliver::mirror::partition_of;
+use sluice::health::Health;
+use sluice::stream::connections::Connections;
+use sluice::stream::end::End;
+use sluice::stream::frames::CursorText;
+use sluice::stream::live::{self, LiveTopic};
+use sluice::stream::request::Problem;
+use sluice::stream::ring::{Place, Ring};
+use sluice::stream::server::{Admitted, Cursors, Door, Server, Streams};
+use sluice::stream::session::Shared;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
+
+use crate::support::rig::{Kafka, LIVE, until};
+
+mod client;
+
+use client::Client;
+
+const PARTITIONS: i32 = 4;
+const AREA: &str = "id:acme";
+
+/// One token, for one channel.
+struct OneToken;
+
+impl Door for OneToken {
+    fn admit<'a>(
+        &'a self,
+        channel: &'a str,
+        token: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<Admitted, Problem>> {
+        let good = channel == "acme" && token == Some("good");
+        let admitted = Admitted { area: AREA.into(), token: "t1".into(), connections_max: 5 };
+        Box::pin(async move { good.then_some(admitted).ok_or_else(Problem::unauthorized) })
+    }
+}
+
+/// A cursor that can be read.
+struct Plain;
+
+impl Cursors for Plain {
+    fn seal(&self, _: &str, partition: i32, place: Place) -> CursorText {
+        let text = format!("{partition:04}.{:012}.{:014}", place.offset, place.index);
+        text.as_bytes().try_into().unwrap()
+    }
+
+    fn open(&self, _: &str, cursor: &str) -> Result<(i32, Place), Problem> {
+        let forged = || Problem::new(409, "cursor", "no cursor of ours");
+        let parts: Vec<i64> = cursor.split('.').filter_map(|part| part.parse().ok()).collect();
+        let [partition, offset, index] = parts[..] else { return Err(forged()) };
+        let place = Place { offset, index: u32::try_from(index).unwrap() };
+        Ok((i32::try_from(partition).unwrap(), place))
+    }
+}
+
+/// A stream server over a mock cluster.
+struct Rig {
+    kafka: Kafka,
+    address: SocketAddr,
+    connections: Connections,
+    ring: Arc<Ring>,
+    partition: i32,
+    stop: CancellationToken,
+    served: JoinSet<()>,
+    reader: Option<JoinHandle<anyhow::Result<()>>>,
+    _stop: DropGuard,
+}
+
+impl Rig {
+    async fn start(ring_bytes_max: usize) -> Self {
+        let kafka = Kafka::start(1);
+        let live = LiveTopic {
+            kafka: kafka.settings.clone(),
+            topic: LIVE.to_owned(),
+            partitions: PARTITIONS,
+        };
+        let ring = Arc::new(Ring::new(ring_bytes_max));
+        let stop = CancellationToken::new();
+        let reader = std::thread::spawn({
+            let (live, ring, stop) = (live.clone(), Arc::clone(&ring), stop.clone());
+            move || live::run(&live, &ring, &Health::default(), &stop)
+        });
+        let connections = Connections::default();
+        let streams = Streams {
+            shared: Arc::new(Shared { ring: Arc::clone(&ring), live, clock: Clock::system() }),
+            door: Arc::new(OneToken),
+            cursors: Arc::new(Plain),
+            connections: connections.clone(),
+            partition_of,
+            tasks: TaskTracker::new(),
+        };
+        let server = Server::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let address = server.address().unwrap();
+        let ending = (stop.clone(), Duration::from_millis(200));
+        let mut served = JoinSet::new();
+        served.spawn(Box::pin(server.serve(streams, 64, ending)));
+        let partition = partition_of(AREA, PARTITIONS.unsigned_abs()).cast_signed();
+        until("the live topic is read", || ring.end(partition).is_some()).await;
+        let guard = stop.clone().drop_guard();
+        let reader = Some(reader);
+        Self { kafka, address, connections, ring, partition, stop, served, reader, _stop: guard }
+    }
+
+    /// Records with the events of these numbers, one event each, among those of another area.
+    fn go_live(&self, numbers: std::ops::Range<usize>) {
+        let records: Vec<_> = numbers
+            .flat_map(|number| {
+                [(AREA, format!("{{\"n\":{number}}}\n")), ("id:other", "{\"n\":-1}\n".to_owned())]
+            })
+            .collect();
+        self.kafka.go_live(self.partition, &records);
+    }
+
+    async fn client(&self, transport: &str, query: &str) -> Client {
+        Client::open(self.address, transport, &format!("/v1/streams/acme?{query}")).await
+    }
+}
+
+impl Drop for Rig {
+    fn drop(&mut self) {
+        self.stop.cancel();
+        if let Some(reader) = self.reader.take() {
+            reader.join().unwrap().unwrap();
+        }
+    }
+}
+
+fn numbers(messages: &[Value]) -> Vec<usize> {
+    let events = messages.iter().filter_map(|message| message["data"].as_array()).flatten();
+    events.map(|event| usize::try_from(event["n"].as_u64().unwrap()).unwrap()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_transport_hears_its_area_in_order_and_nothing_else() {
+    let rig = Rig::start(1 << 20).await;
+    let mut clients = Vec::new();
+    for transport in ["websocket", "sse", "ndjson"] {
+        clients.push(rig.client(transport, "key=good").await);
+    }
+    until("all listen", || rig.connections.count() == 3).await;
+    rig.go_live(0..50);
+    for client in &mut clients {
+        let heard = client.events(50).await;
+        assert_eq!(numbers(&heard), (0..50).collect::<Vec<_>>());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cursor_goes_on_where_it_was_from_the_ring_and_from_kafka() {
+    // One ring holds everything, the other next to nothing.
+    for ring_bytes_max in [1 << 20, 4_000] {
+        let rig = Rig::start(ring_bytes_max).await;
+        rig.go_live(0..200);
+        let (mut heard, mut cursor) = (Vec::new(), "earliest".to_owned());
+        for transport in ["ndjson", "websocket", "sse", "ndjson"] {
+            let mut client = rig.client(transport, &format!("key=good&{cursor}")).await;
+            let messages = client.events(50).await;
+            cursor = format!("cursor={}", messages.last().unwrap()["cursor"].as_str().unwrap());
+            heard.extend(numbers(&messages[..50]));
+            drop(client);
+        }
+        assert_eq!(heard, (0..200).collect::<Vec<_>>(), "ring of {ring_bytes_max} bytes");
+        assert!(rig.ring.used() <= ring_bytes_max);
+        rig.go_live(200..210);
+        let mut client = rig.client("sse", &format!("key=good&{cursor}")).await;
+        assert_eq!(numbers(&client.events(10).await), (200..210).collect::<Vec<_>>());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_of_many_events_can_be_resumed_within_and_be_one_message() {
+    let rig = Rig::start(1 << 20).await;
+    let lines: String = (0..10).map(|n| format!("{{\"n\":{n}}}\n")).collect();
+    rig.kafka.go_live(rig.partition, &[(AREA, lines)]);
+    let mut client = rig.client("ndjson", "key=good&earliest").await;
+    let heard = client.events(10).await;
+    let cursor = heard[3]["cursor"].as_str().unwrap();
+    let mut single = rig.client("ndjson", &format!("key=good&cursor={cursor}")).await;
+    assert_eq!(numbers(&single.events(6).await), [4, 5, 6, 7, 8, 9]);
+    let mut batch = rig.client("websocket", &format!("key=good&batch=1&cursor={cursor}")).await;
+    let message = batch.message().await;
+    assert_eq!(numbers(std::slice::from_ref(&message)), [4, 5, 6, 7, 8, 9]);
+    assert_eq!(message["cursor"], heard[9]["cursor"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refusals() {
+    let rig = Rig::start(1 << 20).await;
+    let check = async |head: &str, expected: &str| {
+        let mut socket = TcpStream::connect(rig.address).await.unwrap();
+        let request = format!("GET {head}\r\nHost: x\r\nConnection: close\r\n\r\n");
+        socket.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).await.unwrap();
+        let (line, rest) = answer.split_once("\r\n").unwrap();
+        let (_, body) = rest.split_once("\r\n\r\n").unwrap();
+        let kind = body.split_once("urn:sluice:problem:").map(|(_, rest)| rest);
+        let kind = kind.and_then(|rest| rest.split('"').next()).unwrap_or_default();
+        assert_eq!(format!("{} {kind}", &line[9..12]), expected, "{head}: {answer}");
+        body.to_owned()
+    };
+    let sse = "HTTP/1.1\r\nAccept: text/event-stream";
+    let path = "/v1/streams/acme";
+    check(&format!("{path}?key=good HTTP/1.1"), "426 no-transport").await;
+    // Wrong, missing and of an unknown channel: word for word the same.
+    let wrong = check(&format!("{path}?key=bad {sse}"), "401 unauthorized").await;
+    let missing = check(&format!("{path} {sse}"), "401 unauthorized").await;
+    let unknown = check(&format!("/v1/streams/none?key=good {sse}"), "401 unauthorized").await;
+    assert!(wrong == missing && missing == unknown);
+    check(&format!("{path}?key=good&cursor=x {sse}"), "409 cursor").await;
+    check(&format!("{path}?key=good&nonsense=1 {sse}"), "400 bad-parameter").await;
+    let upgrade = "HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade";
+    let half = format!("{path}?key=good {upgrade}").replace("Connection: close", "");
+    let mut socket = TcpStream::connect(rig.address).await.unwrap();
+    socket.write_all(format!("GET {half}\r\nHost: x\r\n\r\n").as_bytes()).await.unwrap();
+    let mut answer = [0; 12];
+    socket.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 426");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn n1_the_sixth_connection_is_told_why_and_a_place_that_is_free_is_given() {
+    let rig = Rig::start(1 << 20).await;
+    let mut clients = Vec::new();
+    for _ in 0..5 {
+        clients.push(rig.client("ndjson", "key=good").await);
+    }
+    let refused = rig.client("ndjson", "key=good").await;
+    assert!(refused.head.starts_with("HTTP/1.1 429"), "{}", refused.head);
+    assert!(refused.head.contains("retry-after: 5"), "{}", refused.head);
+    clients.pop();
+    until("one has gone", || rig.connections.count() == 4).await;
+    assert!(rig.client("ndjson", "key=good").await.head.starts_with("HTTP/1.1 200"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_end_is_said_with_a_code_and_a_cursor_that_goes_on() {
+    let rig = Rig::start(1 << 20).await;
+    let mut clients = Vec::new();
+    for transport in ["websocket", "sse", "ndjson"] {
+        clients.push(rig.client(transport, "key=good&earliest").await);
+    }
+    rig.go_live(0..3);
+    for client in &mut clients {
+        client.events(3).await;
+    }
+    rig.connections.end(|_, _| Some(End::Revoked));
+    for mut client in clients {
+        let last = client.message().await;
+        assert_eq!(last["error"]["type"], "revoked");
+        assert_eq!(
+            (&last["error"]["code"], &last["error"]["retry"]),
+            (&4401.into(), &false.into())
+        );
+        let (_, place) = Plain.open("", last["error"]["cursor"].as_str().unwrap()).unwrap();
+        assert_eq!(place.index, 0);
+        assert!(place.offset >= 5, "{place:?}");
+        assert_eq!(client.close_code().await, client.is_websocket().then_some(4401));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_stops_sends_everyone_away_and_none_misses_anything() {
+    let mut rig = Rig::start(1 << 20).await;
+    let mut client = rig.client("websocket", "key=good").await;
+    until("it listens", || rig.connections.count() == 1).await;
+    rig.go_live(0..5);
+    client.events(5).await;
+    rig.stop.cancel();
+    let last = client.message().await;
+    assert_eq!((&last["error"]["code"], &last["error"]["retry"]), (&1012.into(), &true.into()));
+    assert_eq!(client.close_code().await, Some(1012));
+    rig.served.join_next().await.unwrap().unwrap();
+    assert!(TcpStream::connect(rig.address).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_breaks_the_protocol_is_closed_with_its_code() {
+    let rig = Rig::start(1 << 20).await;
+    let check = async |bytes: &[u8], code: u16| {
+        let mut client = rig.client("websocket", "key=good").await;
+        client.send(bytes).await;
+        assert_eq!(client.close_code().await, Some(code));
+    };
+    check(&[0x81, 0x01, b'x'], 1002).await;
+    check(&[0xc1, 0x80, 0, 0, 0, 0], 1002).await;
+    check(&[0x81, 0x81, 0, 0, 0, 0, 0xff], 1007).await;
+    check(&[0x82, 0xff, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0], 1009).await;
+    let mut client = rig.client("websocket", "key=good").await;
+    client.send(&[0x89, 0x82, 0, 0, 0, 0, b'h', b'i']).await;
+    assert_eq!(client.frame().await, (10, b"hi".to_vec()));
+    client.send(&[0x88, 0x80, 0, 0, 0, 0]).await;
+    assert_eq!(client.frame().await.0, 8);
+}

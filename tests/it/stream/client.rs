@@ -1,0 +1,182 @@
+//! A client that knows no more than the transports' own rules.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+pub(crate) struct Client {
+    socket: TcpStream,
+    transport: String,
+    /// The status line and the headers of the answer.
+    pub(crate) head: String,
+    /// What was read and not looked at yet: without the framing of HTTP.
+    read: Vec<u8>,
+    /// What is chunked still.
+    chunked: Vec<u8>,
+}
+
+impl Client {
+    pub(crate) async fn open(address: SocketAddr, transport: &str, target: &str) -> Self {
+        let mut socket = TcpStream::connect(address).await.unwrap();
+        let wants = match transport {
+            "websocket" => {
+                "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+                 Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
+            }
+            "sse" => "Accept: text/event-stream",
+            _ => "Accept: application/x-ndjson",
+        };
+        let request = format!("GET {target} HTTP/1.1\r\nHost: x\r\n{wants}\r\n\r\n");
+        socket.write_all(request.as_bytes()).await.unwrap();
+        let mut bytes = Vec::new();
+        let end = loop {
+            if let Some(at) = find(&bytes, b"\r\n\r\n") {
+                break at;
+            }
+            let read = timeout(PATIENCE, socket.read_buf(&mut bytes)).await;
+            assert!(read.expect("an answer").unwrap() > 0, "closed before the answer");
+        };
+        let head = String::from_utf8(bytes[..end].to_vec()).unwrap();
+        let rest = bytes[end + 4..].to_vec();
+        let mut client = Self {
+            socket,
+            transport: transport.to_owned(),
+            head,
+            read: Vec::new(),
+            chunked: Vec::new(),
+        };
+        client.take(&rest);
+        client
+    }
+
+    pub(crate) fn is_websocket(&self) -> bool {
+        self.transport == "websocket"
+    }
+
+    pub(crate) async fn send(&mut self, bytes: &[u8]) {
+        self.socket.write_all(bytes).await.unwrap();
+    }
+
+    /// Messages with events, until so many events came.
+    pub(crate) async fn events(&mut self, count: usize) -> Vec<Value> {
+        let (mut messages, mut seen) = (Vec::new(), 0);
+        while seen < count {
+            let message = self.message().await;
+            if let Some(data) = message["data"].as_array() {
+                seen += data.len();
+                messages.push(message);
+            } else {
+                assert!(message.get("status").is_some(), "{message}");
+            }
+        }
+        messages
+    }
+
+    /// The next message that is no status.
+    pub(crate) async fn message(&mut self) -> Value {
+        loop {
+            let text = match self.transport.as_str() {
+                "websocket" => match self.frame().await {
+                    (1, payload) => payload,
+                    (9, _) => continue,
+                    other => panic!("a frame of another kind: {other:?}"),
+                },
+                "sse" => match self.until(b"\n\n").await.split(|byte| *byte == b'\n').next_back() {
+                    Some(line) if line.starts_with(b"data: ") => line[6..].to_vec(),
+                    _ => continue,
+                },
+                _ => self.until(b"\n").await,
+            };
+            let message: Value = serde_json::from_slice(&text).unwrap();
+            if message.get("status").is_none() {
+                return message;
+            }
+        }
+    }
+
+    /// The next frame of a WebSocket: opcode and payload.
+    pub(crate) async fn frame(&mut self) -> (u8, Vec<u8>) {
+        loop {
+            if let Some((frame, length)) = frame(&self.read) {
+                self.read.drain(..length);
+                return frame;
+            }
+            assert!(self.more().await, "the socket was closed without a frame");
+        }
+    }
+
+    /// Reads to the end; the code of the close frame, where one came.
+    pub(crate) async fn close_code(&mut self) -> Option<u16> {
+        while self.more().await {}
+        let mut rest = self.read.as_slice();
+        let mut code = None;
+        while self.is_websocket()
+            && let Some(((opcode, payload), length)) = frame(rest)
+        {
+            if opcode == 8 {
+                code = Some(u16::from_be_bytes([payload[0], payload[1]]));
+            }
+            rest = &rest[length..];
+        }
+        code
+    }
+
+    async fn until(&mut self, end: &[u8]) -> Vec<u8> {
+        loop {
+            if let Some(at) = find(&self.read, end) {
+                let text = self.read[..at].to_vec();
+                self.read.drain(..at + end.len());
+                return text;
+            }
+            assert!(self.more().await, "closed in the middle");
+        }
+    }
+
+    async fn more(&mut self) -> bool {
+        let mut bytes = Vec::new();
+        let read = timeout(PATIENCE, self.socket.read_buf(&mut bytes)).await;
+        let more = read.expect("something from the server").is_ok_and(|read| read > 0);
+        self.take(&bytes);
+        more
+    }
+
+    /// Takes the framing of a chunked body off.
+    fn take(&mut self, bytes: &[u8]) {
+        if self.is_websocket() || !self.head.contains("chunked") {
+            return self.read.extend_from_slice(bytes);
+        }
+        self.chunked.extend_from_slice(bytes);
+        while let Some(at) = find(&self.chunked, b"\r\n") {
+            let size = std::str::from_utf8(&self.chunked[..at]).unwrap();
+            let size = usize::from_str_radix(size, 16).unwrap();
+            let Some(chunk) = self.chunked.get(at + 2..at + 2 + size + 2) else { return };
+            self.read.extend_from_slice(&chunk[..size]);
+            self.chunked.drain(..at + 2 + size + 2);
+        }
+    }
+}
+
+fn frame(bytes: &[u8]) -> Option<((u8, Vec<u8>), usize)> {
+    let (first, second) = (*bytes.first()?, *bytes.get(1)?);
+    assert_eq!(second & 0x80, 0, "a server does not mask");
+    let (start, length) = match second {
+        126 => (4, usize::from(u16::from_be_bytes(bytes.get(2..4)?.try_into().unwrap()))),
+        127 => {
+            let length = u64::from_be_bytes(bytes.get(2..10)?.try_into().unwrap());
+            (10, usize::try_from(length).unwrap())
+        }
+        short => (2, usize::from(short)),
+    };
+    let payload = bytes.get(start..start + length)?;
+    Some(((first & 0x0f, payload.to_vec()), start + length))
+}
+
+fn find(bytes: &[u8], what: &[u8]) -> Option<usize> {
+    bytes.windows(what.len()).position(|window| window == what)
+}
