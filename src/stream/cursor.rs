@@ -13,9 +13,9 @@
 //! | 8 | MAC: the first bytes of HMAC-SHA256 over all of the above and the channel's id |
 //!
 //! The MAC keeps a client from making up a position, and from taking a position of one channel to
-//! another: the partition of a channel is also that of other tenants. 64 bits of it are enough,
-//! since each guess costs a request and a right guess opens nothing but another place in the
-//! client's own channel. (RFC 2104 section 5 sets 80 bits for attackers who can guess offline.)
+//! another: the partition of a channel is also that of other tenants. RFC 2104 section 5 advises at
+//! least 80 bits; we take 64, for the sake of the length, since each guess costs a request and a
+//! right one opens nothing but another place.
 //!
 //! Nothing here allocates, awaits or knows Kafka.
 
@@ -33,8 +33,8 @@ pub const VERSION: u8 = 1;
 pub const CURSOR_BYTES: usize = 24;
 /// The length of a cursor as text.
 pub const TEXT_BYTES: usize = 32;
-/// A shorter key is refused. RFC 2104 section 3 advises the hash's length, and 128 bits are beyond
-/// guessing.
+/// A shorter key is refused: 128 random bits are beyond guessing. (RFC 2104 section 3 advises the
+/// hash's own length, which is 32 bytes.)
 pub const KEY_BYTES_MIN: usize = 16;
 /// The highest partition that a cursor can name: 2 bytes.
 pub const PARTITION_MAX: u32 = 0xffff;

@@ -2,8 +2,7 @@
 //!
 //! An event of ours becomes an object of the 41 [`fields`], always all of them and in that order,
 //! whose values are strings: `-` where we have no such value. What was redacted stays redacted. The
-//! names are those of "Enriched Call Log Streams - Field Descriptions" of TIBCO's Mashery
-//! documentation.
+//! names are those that Mashery's documentation gives the fields of its stream.
 
 use crate::prepare::parse::Parsed;
 
