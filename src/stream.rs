@@ -5,6 +5,7 @@
 //! that has moved on, out of Kafka again ([`catch_up`]); events go out in envelopes ([`frames`])
 //! until the stream ends ([`end`]).
 
+pub mod topic_id;
 pub mod live;
 pub mod ring;
 pub mod frames;
@@ -16,3 +17,14 @@ pub mod session;
 pub mod end;
 pub mod io;
 pub mod server;
+pub mod ids;
+mod versioned;
+pub mod control;
+pub mod presence;
+pub mod door;
+pub mod lines;
+pub mod cursor;
+pub mod seal;
+pub mod filter;
+pub mod ecls;
+pub mod api;
