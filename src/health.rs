@@ -12,6 +12,7 @@ labels! {
         Index => "index",
         Live => "live",
         DeadLetter => "dead_letter",
+        Control => "control",
         Geo => "geo",
         Pipelines => "pipelines",
     }

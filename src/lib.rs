@@ -20,6 +20,7 @@ pub mod source;
 pub mod geo;
 pub mod prepare;
 pub mod deliver;
+pub mod stream;
 pub mod pipeline;
 pub mod app;
 
