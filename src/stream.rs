@@ -3,3 +3,4 @@
 pub mod ids;
 mod versioned;
 pub mod control;
+pub mod presence;
