@@ -199,7 +199,9 @@ fn one_owner_each(
         for (topic, place) in spec.topics.iter().zip(places) {
             let message = if let Some(owner) = owners.insert(topic, &spec.name) {
                 format!("`{topic}` belongs to the pipeline `{owner}` already")
-            } else if *topic == settings.live.topic || *topic == settings.dead_letter.topic {
+            } else if [&settings.live.topic, &settings.dead_letter.topic, &settings.control.topic]
+                .contains(&topic)
+            {
                 format!("`{topic}` is a topic that Sluice itself writes")
             } else {
                 continue;

@@ -13,6 +13,7 @@ labels! {
         Live => "live",
         Stream => "stream",
         DeadLetter => "dead_letter",
+        Control => "control",
         Geo => "geo",
         Pipelines => "pipelines",
     }

@@ -4,6 +4,7 @@
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -256,6 +257,20 @@ impl ClientContext for Ear {
 }
 
 impl ConsumerContext for Ear {}
+
+/// The ear of a producer, which hands out no context of its own.
+#[derive(Debug)]
+pub struct SharedEar(pub Arc<Ear>);
+
+impl ClientContext for SharedEar {
+    fn log(&self, level: rdkafka::config::RDKafkaLogLevel, facility: &str, message: &str) {
+        log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.0.hear(&error, reason);
+    }
+}
 
 /// librdkafka's own lines: below what an operator reads by default, since what matters of them
 /// comes as an error too.

@@ -136,6 +136,9 @@ pub static SETTINGS: &[Key] = keys! {
     "dead_letter.retention", Kind::Duration, "\"14d\"", "How long it keeps events.";
     "dead_letter.message_bytes_max", MESSAGE_BYTES, "\"8 MiB\"", "Largest record; must be above the source topics' own limit.";
 
+    "control.topic", Kind::Text, "\"sluice-control\"", "The topic of Call Log Streams' channels and access tokens, with every change to them: kept for ever, and digests of tokens only.";
+    "control.replication", Kind::Integer { min: 0, max: 99 }, "0", "Replication that `sluice setup` creates it with; 0: the broker's default. It has one partition.";
+
     "geo.databases", Kind::Paths, "[]", "MaxMind DB files: one, or one for IPv4 and one for IPv6; none: no look-ups.";
     "geo.work_dir", Kind::Path, "", "Where the private copies of the files are kept while they are in use, twice the size of each; without it the system's temporary folder.";
     "geo.check_every", Kind::Duration, "\"10s\"", "How often the files are looked at for a change.";

@@ -15,6 +15,7 @@ pub struct Settings {
     pub index: IndexSettings,
     pub live: LiveSettings,
     pub dead_letter: DeadLetterSettings,
+    pub control: ControlSettings,
     pub geo: GeoSettings,
     pub http: HttpSettings,
     pub limits: Limits,
@@ -222,6 +223,14 @@ pub struct DeadLetterSettings {
     pub replication: u32,
     pub retention: Duration,
     pub message_bytes_max: usize,
+}
+
+/// The control topic: channels and tokens of Call Log Streams, and every change to them.
+#[derive(Debug, Clone)]
+pub struct ControlSettings {
+    pub topic: String,
+    /// 0: the broker's default.
+    pub replication: u32,
 }
 
 #[derive(Debug, Clone)]

@@ -7,9 +7,9 @@ use url::Url;
 use super::names;
 use super::reader::Reader;
 use super::settings::{
-    BrakeSettings, DeadLetterSettings, GeoSettings, GroupProtocol, HttpSettings, IndexAuth,
-    IndexSettings, KafkaSecurity, KafkaSettings, Limits, LiveSettings, LogFormat, LogSettings,
-    Sasl, SaslMechanism, Settings, Start,
+    BrakeSettings, ControlSettings, DeadLetterSettings, GeoSettings, GroupProtocol, HttpSettings,
+    IndexAuth, IndexSettings, KafkaSecurity, KafkaSettings, Limits, LiveSettings, LogFormat,
+    LogSettings, Sasl, SaslMechanism, Settings, Start,
 };
 use super::without_user;
 
@@ -52,6 +52,10 @@ pub fn read(from: &mut Reader<'_>) -> Settings {
             replication: from.integer("dead_letter.replication"),
             retention: from.duration("dead_letter.retention"),
             message_bytes_max: from.bytes("dead_letter.message_bytes_max"),
+        },
+        control: ControlSettings {
+            topic: topic(from, "control.topic"),
+            replication: from.integer("control.replication"),
         },
         geo: GeoSettings {
             databases: from.paths("geo.databases"),
@@ -293,6 +297,15 @@ fn cross_check(from: &mut Reader<'_>, settings: &Settings) {
     if settings.live.topic == settings.dead_letter.topic {
         let keys = ["live.topic", "dead_letter.topic"];
         from.cross_fault(&keys, "is the dead-letter topic as well", None);
+    }
+    for (key, topic, what) in [
+        ("live.topic", &settings.live.topic, "live"),
+        ("dead_letter.topic", &settings.dead_letter.topic, "dead-letter"),
+    ] {
+        if settings.control.topic == *topic {
+            let message = format!("is the {what} topic as well");
+            from.cross_fault(&["control.topic", key], message, None);
+        }
     }
     if settings.index.batch_bytes_max > settings.limits.in_flight_bytes_max {
         let message = "is above `limits.in_flight_bytes_max`: no batch could ever fill";

@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
-use rdkafka::client::ClientContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Message as _, OwnedHeaders, OwnedMessage};
 use rdkafka::producer::{DeliveryFuture, FutureProducer, FutureRecord, Producer as _, PurgeConfig};
@@ -19,7 +18,7 @@ use tracing::warn;
 use crate::config::settings::KafkaSettings;
 use crate::event::Hold;
 use crate::health::{Component, Health};
-use crate::kafka::{self, Ear};
+use crate::kafka::{self, Ear, SharedEar};
 
 /// librdkafka gives a record back after this long without an acknowledgement, so that a lost
 /// broker is seen and told; then it is sent again.
@@ -103,18 +102,6 @@ struct Client {
     producer: FutureProducer<SharedEar>,
     ear: Arc<Ear>,
     fingerprint: u64,
-}
-
-struct SharedEar(Arc<Ear>);
-
-impl ClientContext for SharedEar {
-    fn log(&self, level: rdkafka::config::RDKafkaLogLevel, facility: &str, message: &str) {
-        kafka::log(level, facility, message);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        self.0.hear(&error, reason);
-    }
 }
 
 impl Producer {

@@ -1,5 +1,5 @@
-//! The topics: the live and dead-letter topics as delivery needs them, and the source topics where
-//! they are missing.
+//! The topics: the live and dead-letter topics as delivery needs them, the control topic of Call Log
+//! Streams, and the source topics where they are missing.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::error::RDKafkaErrorCode;
 
 use crate::config::pipeline::PipelineSpec;
-use crate::config::settings::{KafkaSettings, Settings};
+use crate::config::settings::{ControlSettings, KafkaSettings, Settings};
 use crate::kafka::{self, Look};
 
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -60,6 +60,7 @@ pub fn wanted(settings: &Settings, pipelines: &[PipelineSpec]) -> Vec<Topic> {
                 ("message.timestamp.type", "LogAppendTime".to_owned()),
             ],
         });
+        topics.push(control(&settings.control));
     }
     let dead = &settings.dead_letter;
     topics.push(Topic {
@@ -73,6 +74,23 @@ pub fn wanted(settings: &Settings, pipelines: &[PipelineSpec]) -> Vec<Topic> {
         ],
     });
     topics
+}
+
+/// One partition, since its order is what the rules rest on; kept for ever, since it is the only
+/// place of what it says.
+fn control(control: &ControlSettings) -> Topic {
+    Topic {
+        name: control.topic.clone(),
+        partitions: 1,
+        replication: control.replication,
+        settings: vec![
+            ("cleanup.policy", "delete".to_owned()),
+            ("retention.ms", "-1".to_owned()),
+            ("retention.bytes", "-1".to_owned()),
+            // Whether a token has expired is told by the broker's clock alone.
+            ("message.timestamp.type", "LogAppendTime".to_owned()),
+        ],
+    }
 }
 
 /// What became of one topic.

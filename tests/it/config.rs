@@ -165,6 +165,16 @@ fn what_excludes_or_needs_something_else() {
         &[],
         &["sluice.toml:2: live.topic: is the dead-letter topic as well"],
     );
+    check(
+        "[live]\ntopic = \"x\"\n[control]\ntopic = \"x\"\n",
+        &[],
+        &["sluice.toml:4: control.topic: is the live topic as well"],
+    );
+    check(
+        "[control]\ntopic = \"sluice-dead-letters\"\n",
+        &[],
+        &["sluice.toml:2: control.topic: is the dead-letter topic as well"],
+    );
 }
 
 #[test]

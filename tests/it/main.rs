@@ -11,6 +11,7 @@
 mod config;
 mod real;
 mod delivery;
+mod control;
 mod geo;
 mod golden;
 mod properties;

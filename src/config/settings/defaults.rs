@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{
-    BrakeSettings, DeadLetterSettings, GeoSettings, GroupProtocol, HttpSettings, IndexAuth,
-    IndexSettings, KafkaSecurity, KafkaSettings, Limits, LiveSettings, LogFormat, LogSettings,
-    Settings, Start,
+    BrakeSettings, ControlSettings, DeadLetterSettings, GeoSettings, GroupProtocol, HttpSettings,
+    IndexAuth, IndexSettings, KafkaSecurity, KafkaSettings, Limits, LiveSettings, LogFormat,
+    LogSettings, Settings, Start,
 };
 
 const MIB: usize = 1024 * 1024;
@@ -19,6 +19,7 @@ impl Default for Settings {
             index: IndexSettings::default(),
             live: LiveSettings::default(),
             dead_letter: DeadLetterSettings::default(),
+            control: ControlSettings { topic: "sluice-control".to_owned(), replication: 0 },
             geo: GeoSettings {
                 databases: Vec::new(),
                 work_dir: None,

@@ -107,6 +107,7 @@ impl World {
              index.batch_age_max = \"50ms\"\n{secrets}\
              live.topic = \"{name}-live\"\nlive.partitions = 2\n\
              dead_letter.topic = \"{name}-dead\"\ndead_letter.partitions = 1\n\
+             control.topic = \"{name}-control\"\n\
              http.listen = \"127.0.0.1:{port}\"\n{settings}\n"
         );
         fs::write(folder.path().join("sluice.toml"), toml).unwrap();
