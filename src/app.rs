@@ -32,6 +32,7 @@ use crate::telemetry;
 
 mod geo;
 mod reload;
+mod stream;
 
 pub use self::reload::Load;
 use self::reload::Plans;
@@ -108,10 +109,24 @@ pub async fn run(config: Config, load: Load, shutdown: Shutdown) -> anyhow::Resu
     conservation::register(metrics.registry(), Arc::clone(&ledger), &clock)?;
     let http = Http::bind(config.settings.http.listen).await?;
     info!(version = env!("CARGO_PKG_VERSION"), http = %http.address()?, "starting");
+    let listeners = match config.settings.stream.on {
+        true => Some(stream::bind(&config.settings).await?),
+        false => None,
+    };
     let stop = CancellationToken::new();
     let _stop_parts = stop.clone().drop_guard();
     let mut parts = JoinSet::new();
     parts.spawn(http.serve(metrics.clone(), health.clone(), stop.clone()));
+
+    let mut streams = JoinSet::new();
+    if let Some(listeners) = listeners {
+        let settings = config.settings.clone();
+        let (clock, health, drain) = (clock.clone(), health.clone(), shutdown.drain.clone());
+        streams.spawn(async move {
+            Box::pin(stream::run(&settings, listeners, (clock, health), drain)).await
+        });
+    }
+    let stream_drain = config.settings.stream.drain + WIND_UP_MAX;
 
     let shared = Shared {
         board: Arc::default(),
@@ -124,8 +139,14 @@ pub async fn run(config: Config, load: Load, shutdown: Shutdown) -> anyhow::Resu
     let ended = tokio::select! {
         ended = work(config, load, plans, &shared, &shutdown) => ended,
         failed = first_failure(&mut parts) => Err(failed),
+        failed = first_failure(&mut streams) => Err(failed),
         () = shutdown.at_once.cancelled() => Err(anyhow::anyhow!("ended at once, as asked")),
     };
+    if ended.is_ok() {
+        // Listeners are sent away with their cursors, whatever became of the events.
+        let gone = async { while streams.join_next().await.is_some() {} };
+        tokio::time::timeout(stream_drain, gone).await.unwrap_or_default();
+    }
     tell_the_end(&ledger);
     ended
 }

@@ -139,6 +139,19 @@ pub static SETTINGS: &[Key] = keys! {
     "control.topic", Kind::Text, "\"sluice-control\"", "The topic of Call Log Streams' channels and access tokens, with every change to them: kept for ever, and digests of tokens only.";
     "control.replication", Kind::Integer { min: 0, max: 99 }, "0", "Replication that `sluice setup` creates it with; 0: the broker's default. It has one partition.";
 
+    "stream.on", Kind::Bool, "false", "Serve Call Log Streams from the live topic.";
+    "stream.listen", Kind::Text, "\"127.0.0.1:9601\"", "Where `/v1/streams/<channel>` is served.";
+    "stream.public_url", Kind::Text, "", "What clients reach that address by, as in `wss://streams.example.com`; shown with new tokens.";
+    "stream.ring_bytes_max", Kind::Bytes { min: 1024 * 1024 }, "\"32 MiB\"", "The last moments of the live topic that are held in memory for all listeners.";
+    "stream.sockets_max", COUNT, "10000", "Connections at a time; who comes beyond that waits.";
+    "stream.connections_per_channel_max", COUNT, "5", "Listeners of a channel at a time.";
+    "stream.token_overlap_max", COUNT, "1", "Tokens of a channel that may be enabled at a time.";
+    "stream.cursor_key", Kind::Secret, "", "Signs cursors, at least 16 bytes, the same on every replica; without it cursors are good until the process ends.";
+    "stream.drain", Kind::Duration, "\"5s\"", "Over how long listeners are sent away when the process ends.";
+
+    "api.listen", Kind::Text, "\"127.0.0.1:9602\"", "Where administrators find `/api/v1/`.";
+    "api.token", Kind::Secret, "", "The administrators' token; without it there is no API.";
+
     "geo.databases", Kind::Paths, "[]", "MaxMind DB files: one, or one for IPv4 and one for IPv6; none: no look-ups.";
     "geo.work_dir", Kind::Path, "", "Where the private copies of the files are kept while they are in use, twice the size of each; without it the system's temporary folder.";
     "geo.check_every", Kind::Duration, "\"10s\"", "How often the files are looked at for a change.";

@@ -16,6 +16,8 @@ pub struct Settings {
     pub live: LiveSettings,
     pub dead_letter: DeadLetterSettings,
     pub control: ControlSettings,
+    pub stream: StreamSettings,
+    pub api: ApiSettings,
     pub geo: GeoSettings,
     pub http: HttpSettings,
     pub limits: Limits,
@@ -231,6 +233,31 @@ pub struct ControlSettings {
     pub topic: String,
     /// 0: the broker's default.
     pub replication: u32,
+}
+
+/// Call Log Streams.
+#[derive(Debug, Clone)]
+pub struct StreamSettings {
+    /// `false`: this process serves none.
+    pub on: bool,
+    pub listen: SocketAddr,
+    /// What clients reach it by.
+    pub public_url: Option<String>,
+    pub ring_bytes_max: usize,
+    pub sockets_max: usize,
+    pub connections_per_channel_max: usize,
+    pub token_overlap_max: u32,
+    pub cursor_key: Option<Secret>,
+    /// Over how long listeners are sent away at the end.
+    pub drain: Duration,
+}
+
+/// The administrators' API.
+#[derive(Debug, Clone)]
+pub struct ApiSettings {
+    pub listen: SocketAddr,
+    /// `None`: no API.
+    pub token: Option<Secret>,
 }
 
 #[derive(Debug, Clone)]

@@ -7,9 +7,9 @@ use url::Url;
 use super::names;
 use super::reader::Reader;
 use super::settings::{
-    BrakeSettings, ControlSettings, DeadLetterSettings, GeoSettings, GroupProtocol, HttpSettings,
-    IndexAuth, IndexSettings, KafkaSecurity, KafkaSettings, Limits, LiveSettings, LogFormat,
-    LogSettings, Sasl, SaslMechanism, Settings, Start,
+    ApiSettings, BrakeSettings, ControlSettings, DeadLetterSettings, GeoSettings, GroupProtocol,
+    HttpSettings, IndexAuth, IndexSettings, KafkaSecurity, KafkaSettings, Limits, LiveSettings,
+    LogFormat, LogSettings, Sasl, SaslMechanism, Settings, Start, StreamSettings,
 };
 use super::without_user;
 
@@ -57,12 +57,14 @@ pub fn read(from: &mut Reader<'_>) -> Settings {
             topic: topic(from, "control.topic"),
             replication: from.integer("control.replication"),
         },
+        stream: stream(from),
+        api: ApiSettings { listen: listen(from, "api.listen"), token: from.secret("api.token") },
         geo: GeoSettings {
             databases: from.paths("geo.databases"),
             work_dir: from.path("geo.work_dir"),
             check_every: from.duration("geo.check_every"),
         },
-        http: HttpSettings { listen: listen(from) },
+        http: HttpSettings { listen: listen(from, "http.listen") },
         limits: limits(from),
         log: log(from),
         pipelines: from.path("pipelines").unwrap_or_default(),
@@ -284,11 +286,25 @@ fn log(from: &mut Reader<'_>) -> LogSettings {
     }
 }
 
-fn listen(from: &mut Reader<'_>) -> SocketAddr {
-    let text = from.text("http.listen");
+fn stream(from: &mut Reader<'_>) -> StreamSettings {
+    StreamSettings {
+        on: from.bool("stream.on"),
+        listen: listen(from, "stream.listen"),
+        public_url: from.optional_text("stream.public_url"),
+        ring_bytes_max: from.bytes("stream.ring_bytes_max"),
+        sockets_max: from.integer("stream.sockets_max"),
+        connections_per_channel_max: from.integer("stream.connections_per_channel_max"),
+        token_overlap_max: from.integer("stream.token_overlap_max"),
+        cursor_key: from.secret("stream.cursor_key"),
+        drain: from.duration("stream.drain"),
+    }
+}
+
+fn listen(from: &mut Reader<'_>, key: &str) -> SocketAddr {
+    let text = from.text(key);
     text.parse().unwrap_or_else(|_| {
         let hint = Some("as in `127.0.0.1:9600`".to_owned());
-        from.cross_fault(&["http.listen"], format!("`{text}` is no address with a port"), hint);
+        from.cross_fault(&[key], format!("`{text}` is no address with a port"), hint);
         SocketAddr::from(([127, 0, 0, 1], 0))
     })
 }

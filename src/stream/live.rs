@@ -42,7 +42,7 @@ impl LiveTopic {
     ///
     /// # Errors
     /// The settings are refused, or a secret cannot be read.
-    pub(super) fn consumer(&self) -> anyhow::Result<BaseConsumer> {
+    pub fn consumer(&self) -> anyhow::Result<BaseConsumer> {
         let mut config = kafka::client_config(&self.kafka)?;
         config
             .set("group.id", NO_GROUP)

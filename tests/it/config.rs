@@ -316,7 +316,7 @@ fn all_files_are_read_in_spite_of_faults() {
 /// A text that a variable may hold for a key of this kind, other than its default.
 fn another(key: &Key) -> Option<String> {
     let text = match key.kind {
-        Kind::Text if key.path == "http.listen" => "127.0.0.1:1",
+        Kind::Text if key.path.ends_with(".listen") => "127.0.0.1:1",
         Kind::Text if key.path == "log.level" => "warn",
         Kind::Text => "other",
         Kind::Texts if key.path == "index.nodes" => "http://other:1",

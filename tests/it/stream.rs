@@ -27,6 +27,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::support::rig::{Kafka, LIVE, until};
 
+mod administration;
 mod client;
 
 use client::Client;

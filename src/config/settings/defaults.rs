@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{
-    BrakeSettings, ControlSettings, DeadLetterSettings, GeoSettings, GroupProtocol, HttpSettings,
-    IndexAuth, IndexSettings, KafkaSecurity, KafkaSettings, Limits, LiveSettings, LogFormat,
-    LogSettings, Settings, Start,
+    ApiSettings, BrakeSettings, ControlSettings, DeadLetterSettings, GeoSettings, GroupProtocol,
+    HttpSettings, IndexAuth, IndexSettings, KafkaSecurity, KafkaSettings, Limits, LiveSettings,
+    LogFormat, LogSettings, Settings, Start, StreamSettings,
 };
 
 const MIB: usize = 1024 * 1024;
@@ -20,6 +20,8 @@ impl Default for Settings {
             live: LiveSettings::default(),
             dead_letter: DeadLetterSettings::default(),
             control: ControlSettings { topic: "sluice-control".to_owned(), replication: 0 },
+            stream: StreamSettings::default(),
+            api: ApiSettings { listen: SocketAddr::from(([127, 0, 0, 1], 9602)), token: None },
             geo: GeoSettings {
                 databases: Vec::new(),
                 work_dir: None,
@@ -95,6 +97,22 @@ impl Default for LiveSettings {
             replication: 0,
             retention: Duration::from_secs(24 * 3600),
             message_bytes_max: 8 * MIB,
+        }
+    }
+}
+
+impl Default for StreamSettings {
+    fn default() -> Self {
+        Self {
+            on: false,
+            listen: SocketAddr::from(([127, 0, 0, 1], 9601)),
+            public_url: None,
+            ring_bytes_max: 32 * MIB,
+            sockets_max: 10_000,
+            connections_per_channel_max: 5,
+            token_overlap_max: 1,
+            cursor_key: None,
+            drain: Duration::from_secs(5),
         }
     }
 }

@@ -1,0 +1,180 @@
+//! The role `stream`: the live topic is read, listeners are let in, administrators are served.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{info, warn};
+
+use crate::clock::Clock;
+use crate::config::settings::{Settings, StreamSettings};
+use crate::deliver::mirror::partition_of;
+use crate::health::{Component, Health};
+use crate::stream::api::{self, Api};
+use crate::stream::connections::Connections;
+use crate::stream::control::log::{self, LogSettings};
+use crate::stream::control::{Control, Digest, Limits, Token};
+use crate::stream::cursor;
+use crate::stream::door::{self, TokenDoor};
+use crate::stream::live::{self, LiveTopic};
+use crate::stream::ring::Ring;
+use crate::stream::seal::LiveCursors;
+use crate::stream::server::{Server, Streams};
+use crate::stream::session;
+use crate::stream::topic_id::{self, Topic};
+
+/// A topic that cannot be described is asked for again this much later.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+const ASK_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The listeners' address, taken before anything else is done.
+///
+/// # Errors
+/// It cannot be listened on.
+pub(super) async fn bind(settings: &Settings) -> anyhow::Result<(Server, Option<TcpListener>)> {
+    let server = Server::bind(settings.stream.listen).await?;
+    info!(stream = %server.address()?, "listening for streams");
+    let Some(_) = &settings.api.token else {
+        info!("no administrators' API: `api.token` is not set");
+        return Ok((server, None));
+    };
+    let listen = settings.api.listen;
+    let api = TcpListener::bind(listen).await.with_context(|| format!("api.listen = {listen}"))?;
+    info!(api = %api.local_addr()?, "listening for administrators");
+    Ok((server, Some(api)))
+}
+
+/// Serves until `drain`; what is open then is sent away.
+///
+/// # Errors
+/// The settings are refused, or a part failed by our own fault.
+pub(super) async fn run(
+    settings: &Settings,
+    (server, api): (Server, Option<TcpListener>),
+    (clock, health): (Clock, Health),
+    drain: CancellationToken,
+) -> anyhow::Result<()> {
+    // Dropped at the end, after the last stream.
+    let stop = CancellationToken::new();
+    let _stop_readers = stop.clone().drop_guard();
+    let log = LogSettings::new(settings.kafka.clone(), settings.control.topic.clone());
+    let (control, mut control_ended) = log::start(log, health.clone(), stop.clone())?;
+    let topic = tokio::select! {
+        topic = described(settings, &health) => topic?,
+        () = drain.cancelled() => return Ok(()),
+    };
+    let live = LiveTopic {
+        kafka: settings.kafka.clone(),
+        topic: settings.live.topic.clone(),
+        partitions: i32::try_from(topic.partitions).context("the live topic's partitions")?,
+    };
+    let ring = Arc::new(Ring::new(settings.stream.ring_bytes_max));
+    let mut parts: JoinSet<anyhow::Result<()>> = JoinSet::new();
+    parts.spawn_blocking({
+        let (live, ring, health, stop) =
+            (live.clone(), Arc::clone(&ring), health.clone(), stop.clone());
+        move || live::run(&live, &ring, &health, &stop)
+    });
+    let connections = Connections::default();
+    parts.spawn({
+        let watch = door::watch(control.clone(), connections.clone(), clock.clone());
+        async move {
+            watch.await;
+            Ok(())
+        }
+    });
+    if let Some(listener) = api {
+        let routes = api::routes(administrators(
+            settings,
+            (control.clone(), connections.clone(), clock.clone()),
+        )?);
+        let stop = stop.clone();
+        parts.spawn(async move {
+            axum::serve(listener, routes).with_graceful_shutdown(stop.cancelled_owned()).await?;
+            Ok(())
+        });
+    }
+    let most = settings.stream.connections_per_channel_max;
+    let streams = Streams {
+        shared: Arc::new(session::Shared { ring, live, clock: clock.clone() }),
+        door: Arc::new(TokenDoor::new(control, clock, most)),
+        cursors: Arc::new(cursors(&settings.stream, topic)?),
+        connections,
+        partition_of,
+        tasks: TaskTracker::new(),
+    };
+    let serving =
+        server.serve(streams, settings.stream.sockets_max, (drain, settings.stream.drain));
+    tokio::select! {
+        () = serving => Ok(()),
+        failed = super::first_failure(&mut parts) => Err(failed),
+        _ = &mut control_ended => anyhow::bail!("the control topic's reader has ended"),
+    }
+}
+
+/// The live topic, waited for.
+async fn described(settings: &Settings, health: &Health) -> anyhow::Result<Topic> {
+    let live = LiveTopic {
+        kafka: settings.kafka.clone(),
+        topic: settings.live.topic.clone(),
+        partitions: 0,
+    };
+    loop {
+        let asked = live.clone();
+        let ask = tokio::task::spawn_blocking(move || {
+            topic_id::describe(&asked.consumer()?, &asked.topic, ASK_TIMEOUT)
+        });
+        match ask.await.context("asking Kafka has failed")? {
+            Ok(topic) => return Ok(topic),
+            Err(error) => {
+                let reason = format!("{error:#}");
+                if health.set(Component::Stream, Err(reason.clone())) {
+                    warn!(reason, "the live topic cannot be read yet, trying on");
+                }
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+        }
+    }
+}
+
+fn cursors(settings: &StreamSettings, topic: Topic) -> anyhow::Result<LiveCursors> {
+    let key = match &settings.cursor_key {
+        Some(key) => key.read().context("stream.cursor_key")?,
+        None => {
+            warn!("`stream.cursor_key` is not set: cursors are good until this process ends");
+            Token::generate()?.reveal().to_owned()
+        }
+    };
+    let cursors = cursor::Cursors::new(key.as_bytes()).context("stream.cursor_key")?;
+    let id = URL_SAFE_NO_PAD.encode(topic.id);
+    let partitions = u32::try_from(topic.partitions).unwrap_or(u32::MAX);
+    Ok(LiveCursors::new(cursors, cursor::generation(&id, partitions)))
+}
+
+fn administrators(
+    settings: &Settings,
+    (control, connections, clock): (Control, Connections, Clock),
+) -> anyhow::Result<Api> {
+    let token = settings.api.token.as_ref().context("api.token is not set")?;
+    let token = token.read().context("api.token")?;
+    let limits =
+        Limits { token_overlap_max: settings.stream.token_overlap_max, ..Limits::default() };
+    let public_url = match &settings.stream.public_url {
+        Some(url) => url.trim_end_matches('/').to_owned(),
+        None => format!("ws://{}", settings.stream.listen),
+    };
+    Ok(Api {
+        control,
+        connections,
+        clock,
+        limits,
+        admin: Digest::of(&token),
+        public_url: public_url.into(),
+    })
+}
