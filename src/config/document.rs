@@ -19,6 +19,8 @@ pub struct Entry {
 pub enum Raw {
     Text(String),
     Integer(i64),
+    /// An integer that no `i64` holds.
+    Beyond,
     Float(f64),
     Bool(bool),
     List(Vec<Entry>),
@@ -33,6 +35,7 @@ impl Raw {
         match self {
             Self::Text(_) => "a string",
             Self::Integer(_) => "an integer",
+            Self::Beyond => "an integer of more than 64 bits",
             Self::Float(_) => "a float",
             Self::Bool(_) => "a boolean",
             Self::List(_) => "a list",
@@ -75,8 +78,9 @@ fn entry<T>(text: &str, at: &Spanned<T>, value: &Spanned<DeValue<'_>>) -> Entry 
 fn raw(text: &str, value: &Spanned<DeValue<'_>>) -> Raw {
     match value.get_ref() {
         DeValue::String(value) => Raw::Text(value.to_string()),
-        DeValue::Integer(value) => i64::from_str_radix(value.as_str(), value.radix())
-            .map_or_else(|_| Raw::Text(value.as_str().to_owned()), Raw::Integer),
+        DeValue::Integer(value) => {
+            i64::from_str_radix(value.as_str(), value.radix()).map_or(Raw::Beyond, Raw::Integer)
+        }
         DeValue::Float(value) => Raw::Float(value.as_str().parse().unwrap_or(f64::NAN)),
         DeValue::Boolean(value) => Raw::Bool(*value),
         DeValue::Datetime(_) => Raw::Datetime,

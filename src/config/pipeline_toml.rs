@@ -60,18 +60,9 @@ pub fn read(from: &mut Reader<'_>, name: &str) -> PipelineSpec {
     }
 }
 
-/// An index name is lower case and holds none of a few characters (Elasticsearch, "Create index
-/// API", path parameters); the same holds for OpenSearch.
 fn prefix(from: &mut Reader<'_>) -> String {
     let prefix = from.text("index.prefix");
-    let clean = |c: char| {
-        !c.is_uppercase() && !c.is_whitespace() && !c.is_control() && !r#"\/*?"<>|,#:"#.contains(c)
-    };
-    // 255 bytes for the whole name, of which `-YYYY.MM.DD` takes 11.
-    let is_name = prefix.chars().all(clean)
-        && !prefix.starts_with(['-', '_', '+', '.'])
-        && (1..=244).contains(&prefix.len());
-    if !is_name {
+    if !names::is_index_name(&prefix) {
         let hint = Some("lower case, without spaces and `\\/*?\"<>|,#:`".to_owned());
         let message = format!("`{prefix}` cannot begin an index's name");
         from.cross_fault(&["index.prefix"], message, hint);
@@ -82,23 +73,35 @@ fn prefix(from: &mut Reader<'_>) -> String {
 fn redact(from: &mut Reader<'_>, defaults: RedactSpec) -> RedactSpec {
     let mut headers = defaults.headers;
     if from.says("redact.headers") {
-        headers = from.texts("redact.headers");
+        headers = secret_names(from, "redact.headers");
     }
-    headers.extend(from.texts("redact.extra_headers"));
+    headers.extend(secret_names(from, "redact.extra_headers"));
     for header in &mut headers {
         header.make_ascii_lowercase();
     }
     let mut query_parameters = defaults.query_parameters;
     if from.says("redact.query_parameters") {
-        query_parameters = from.texts("redact.query_parameters");
+        query_parameters = secret_names(from, "redact.query_parameters");
     }
-    query_parameters.extend(from.texts("redact.extra_query_parameters"));
+    query_parameters.extend(secret_names(from, "redact.extra_query_parameters"));
     let hash_key = match from.secret("redact.hash_key").map(|secret| secret.read()) {
         Some(Ok(key)) => Some(key.into_bytes()),
         // An unreadable file is a fault already.
         Some(Err(_)) | None => None,
     };
     RedactSpec { headers, query_parameters, rules: from.tables("redact.rules", rule), hash_key }
+}
+
+/// Names are compared by their letters and digits; one without any would never be found.
+fn secret_names(from: &mut Reader<'_>, key: &str) -> Vec<String> {
+    let names = from.texts(key);
+    for (place, name) in names.iter().enumerate() {
+        if !name.contains(char::is_alphanumeric) {
+            let message = format!("`{name}` has neither letter nor digit");
+            from.fault(&format!("{key}[{place}]"), message, None);
+        }
+    }
+    names
 }
 
 fn rule(from: &mut Reader<'_>) -> Option<RedactRule> {
@@ -172,6 +175,7 @@ fn needed(from: &mut Reader<'_>, key: &str) -> Option<String> {
 fn export(from: &mut Reader<'_>, key: &str) -> ExportList {
     let (exclude, include): (Vec<_>, Vec<_>) =
         from.texts(key).into_iter().partition(|name| name.starts_with('-'));
-    let exclude = exclude.iter().map(|name| name.trim_start_matches('-').to_owned()).collect();
+    let exclude = exclude.iter().filter_map(|name| name.strip_prefix('-'));
+    let exclude = exclude.map(str::to_owned).collect();
     ExportList { include, exclude }
 }

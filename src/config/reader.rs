@@ -161,8 +161,15 @@ impl<'a> Reader<'a> {
         };
         let found: Vec<_> = found.into_iter().filter(is_new).collect();
         for fault in found {
-            self.fault(&fault.key, fault.message, fault.hint);
+            let message = self.with_written_keys(&fault.message);
+            self.fault(&fault.key, message, fault.hint);
         }
+    }
+
+    /// A message whose keys, between backticks, have the places of the file.
+    fn with_written_keys(&self, message: &str) -> String {
+        let parts: Vec<_> = message.split('`').map(|part| self.as_written(part)).collect();
+        parts.join("`")
     }
 
     /// Whether a key, an element of its list or the file that it names has a fault.

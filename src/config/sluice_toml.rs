@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use url::Url;
 
+use super::fault::nearest;
 use super::names;
 use super::reader::Reader;
 use super::settings::{
@@ -225,8 +226,17 @@ fn index(from: &mut Reader<'_>) -> IndexSettings {
         shards: from.integer("index.shards"),
         replicas: from.integer("index.replicas"),
         retention_days: (retention_days > 0).then_some(retention_days),
-        template: from.text("index.template"),
+        template: template(from),
     }
+}
+
+fn template(from: &mut Reader<'_>) -> String {
+    let template = from.text("index.template");
+    if !names::is_index_name(&template) {
+        let hint = Some("lower case, without spaces and `\\/*?\"<>|,#:`".to_owned());
+        from.cross_fault(&["index.template"], format!("`{template}` cannot name a template"), hint);
+    }
+    template
 }
 
 fn index_auth(from: &mut Reader<'_>) -> IndexAuth {
@@ -276,7 +286,12 @@ fn limits(from: &mut Reader<'_>) -> Limits {
 
 fn log(from: &mut Reader<'_>) -> LogSettings {
     let level = from.text("log.level");
-    if tracing_subscriber::EnvFilter::try_new(&level).is_err() {
+    if let Some(word) = names::unknown_level(&level) {
+        let hint = nearest(&word.to_lowercase(), names::LEVELS);
+        let hint = hint.map(|level| format!("did you mean `{level}`?"));
+        let hint = hint.or_else(|| Some(format!("one of: {}", names::LEVELS.join(", "))));
+        from.fault("log.level", format!("`{word}` is no level"), hint);
+    } else if tracing_subscriber::EnvFilter::try_new(&level).is_err() {
         from.fault("log.level", format!("`{level}` is no filter as in `info,sluice=debug`"), None);
     }
     LogSettings {

@@ -62,7 +62,7 @@ pub fn from_variable(kind: Kind, text: &str) -> Raw {
             "false" => Raw::Bool(false),
             _ => as_text(),
         },
-        Kind::Integer { .. } => text.parse().map_or_else(|_| as_text(), Raw::Integer),
+        Kind::Integer { .. } => integer(text).unwrap_or_else(as_text),
         Kind::Map => Raw::Table(
             text.split(',')
                 .filter_map(|pair| pair.split_once('='))
@@ -74,6 +74,13 @@ pub fn from_variable(kind: Kind, text: &str) -> Raw {
         ),
         _ => as_text(),
     }
+}
+
+/// `None` for what is no integer.
+fn integer(text: &str) -> Option<Raw> {
+    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
+    let is_integer = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    is_integer.then(|| text.parse().map_or(Raw::Beyond, Raw::Integer))
 }
 
 #[cfg(test)]

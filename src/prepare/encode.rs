@@ -20,6 +20,7 @@ use super::trim::Pass;
 use crate::config::pipeline::LogPolicy;
 
 mod value;
+mod foreign;
 mod object;
 mod headers;
 mod names;
@@ -76,6 +77,8 @@ pub(crate) struct Encoder<'a> {
     marks: Marks,
     /// Something in the value that was written last would be refused wherever it stood.
     unfit: bool,
+    /// Inside a geo object, whatever its name.
+    in_geo: bool,
 }
 
 /// Writes the action line of an event, with its newline.
@@ -116,6 +119,7 @@ pub(crate) fn document(
         out,
         marks: [0; Mended::COUNT],
         unfit: false,
+        in_geo: false,
     };
     encoder.stamped();
     for member in enriched.stamped.event.survey.members() {
@@ -129,7 +133,7 @@ pub(crate) fn document(
     encoder.marks
 }
 
-impl Encoder<'_> {
+impl<'a> Encoder<'a> {
     fn mark(&mut self, mended: Mended) {
         if let Some(mark) = self.marks.get_mut(mended.index()) {
             *mark += 1;
@@ -210,6 +214,9 @@ impl Encoder<'_> {
             Act::RateLimit => self.rate_limit(field, pass, at),
             Act::Foreign => {
                 self.out.truncate(start);
+                if self.is_above_policy(&field.name, at) {
+                    return self.policy_cut();
+                }
                 return self.foreign(&field.name, pass, member);
             }
             Act::Headers | Act::Body | Act::Reserved | Act::Tags => Wrote::Nothing,
@@ -228,36 +235,47 @@ impl Encoder<'_> {
         let head = name.split('.').next().unwrap_or_default();
         let of_head = self.plan.slot(head).filter(|_| head.len() < name.len());
         let act = of_head.and_then(|slot| self.plan.field(slot)).map(|field| field.act);
-        let dropped = of_head.is_some_and(|slot| self.is_dropped(slot, name));
+        let pass = of_head.map_or(&Pass::Whole, |slot| self.below(slot, name));
         match act {
+            None if !self.output.of(self.plan.unknown) => return,
+            Some(Act::Foreign) | None if self.is_above_policy(head, member.value) => {
+                return self.policy_cut();
+            }
             Some(Act::Foreign) | None => {}
             Some(Act::Reserved) => return self.reserved(name, member.value),
-            Some(_) if dropped => return,
+            Some(_) if pass.is_drop() => return,
             Some(Act::Headers) if !self.allows(LogPolicy::Header) => return self.policy_cut(),
             Some(Act::Body) if !self.allows(LogPolicy::Payload) => return self.policy_cut(),
             // Part of a field that is mapped: OpenSearch refuses it, and it has no shape checked.
             Some(_) => return self.aside(name, member.value),
         }
-        if !self.output.of(self.plan.unknown) {
-            return;
-        }
-        if is_refused(name) {
+        if is_refused(name) && !pass.is_drop() {
             return self.aside(name, member.value);
         }
-        self.foreign(name, &Pass::Whole, member);
+        self.foreign(name, pass, member);
     }
 
-    /// Whether a dotted name is that of a part that does not go out.
-    fn is_dropped(&self, slot: Slot, dotted: &str) -> bool {
-        let mut pass = self.plan.pass(slot, self.output);
+    /// Whether a member is headers or a body by the letters of its name, and more than the event's
+    /// policy allows.
+    fn is_above_policy(&self, name: &str, at: usize) -> bool {
+        if self.allows(LogPolicy::Payload) {
+            return false;
+        }
+        let is_list = self.event.is_object(at) || self.event.is_array(at);
+        let is_empty = self.event.is_null(at)
+            || self.event.string(at) == Some("")
+            || is_list && self.event.len(at) == 0;
+        !is_empty && self.plan.policies.get(name.as_bytes()).is_some_and(|&of| !self.allows(of))
+    }
+
+    /// What goes out of a part of a field, by the part's dotted name.
+    fn below(&self, slot: Slot, dotted: &str) -> &'a Pass {
+        let pass = self.plan.pass(slot, self.output);
         let (_, rest) = dotted.split_once('.').unwrap_or((dotted, ""));
         if self.plan.field(slot).is_some_and(|field| field.act == Act::Headers) {
-            return pass.part(&rest.to_ascii_lowercase()).is_drop();
+            return pass.part(&rest.to_ascii_lowercase());
         }
-        for part in rest.split('.') {
-            pass = pass.part(part);
-        }
-        pass.is_drop()
+        pass.below(rest)
     }
 
     /// Copies what the index does not look into.
@@ -320,9 +338,15 @@ impl Encoder<'_> {
 }
 
 /// Whether the index refuses a document that has a member of this name.
-fn is_refused(name: &str) -> bool {
-    let blank = |part: &str| part.trim().is_empty();
-    name.len() > NAME_BYTES_MAX || name.starts_with('_') || name.split('.').any(blank)
+pub(super) fn is_refused(name: &str) -> bool {
+    name.len() > NAME_BYTES_MAX || name.starts_with('_') || has_blank_part(name)
+}
+
+/// Both servers refuse names that are blank, by Java's word for it too: there the separators from
+/// U+001C on are white space.
+fn has_blank_part(name: &str) -> bool {
+    let is_white = |c: char| c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c);
+    name.split('.').any(|part| part.chars().all(is_white))
 }
 
 /// The place in a buffer where something was written.

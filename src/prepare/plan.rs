@@ -7,8 +7,9 @@ use rustc_hash::FxHashMap;
 
 use crate::config::fault::SpecFault;
 use crate::config::pipeline::{IndexNaming, LogPolicy, PipelineSpec};
-use crate::schema::Kind;
+use crate::schema::{CATALOGUE, Group, Kind};
 
+use super::redact::names::Names;
 use super::redact::{Handling, Redactor};
 use super::survey::Slot;
 use super::trim::Pass;
@@ -33,6 +34,8 @@ pub struct Plan {
     pub(crate) redactor: Redactor,
     pub(crate) geo: Vec<GeoPlan>,
     pub(crate) lifts: Lifts,
+    /// What of an event may be stored only from a policy on, by names in any spelling.
+    pub(crate) policies: Names<LogPolicy>,
     /// The gateway's own unique field.
     pub(crate) id_from: Option<Place>,
     pub(crate) areas: Vec<(Place, Box<str>)>,
@@ -111,6 +114,8 @@ pub(crate) enum Act {
 pub(crate) struct GeoPlan {
     pub(crate) from: Place,
     pub(crate) into: Slot,
+    /// What becomes of the address in the geo object.
+    pub(crate) ip: Option<Handling>,
     /// `_client_geoip_lookup_failure`
     pub(crate) tag: Box<str>,
 }
@@ -134,6 +139,9 @@ impl Plan {
                 None
             }
         };
+        if let Some(redactor) = &redactor {
+            faults.extend(names::shown(spec, redactor));
+        }
         match (redactor, lifts) {
             (Some(redactor), Some(lifts)) if faults.is_empty() => {
                 Ok(Self::of(spec, redactor, lifts))
@@ -158,6 +166,7 @@ impl Plan {
         let geo = spec.geo.iter().map(|pair| GeoPlan {
             from: place(&pair.from),
             into: slot(&pair.into),
+            ip: redactor.handling(&format!("{}.ip", pair.into)),
             tag: format!("_{}_lookup_failure", pair.into).into(),
         });
         let areas = spec.area_from.iter();
@@ -169,6 +178,7 @@ impl Plan {
             geo: geo.collect(),
             id_from: spec.id_from.as_deref().map(place),
             areas: areas.map(|area| (place(&area.field), area.prefix.as_str().into())).collect(),
+            policies: policies(),
             naming: spec.index.clone(),
             policy_max: spec.log_policy_max,
             payload_bytes_max: spec.payload_bytes_max,
@@ -220,6 +230,21 @@ impl Output {
             Self::Live => live,
         }
     }
+}
+
+fn policies() -> Names<LogPolicy> {
+    let mut policies = Names::new();
+    for row in CATALOGUE {
+        let policy = match row.kind {
+            Kind::Flattened => LogPolicy::Header,
+            Kind::Body => LogPolicy::Payload,
+            _ => continue,
+        };
+        if row.group != Group::Transport {
+            policies.entry(row.name, policy);
+        }
+    }
+    policies
 }
 
 /// Groups what an event has several of, in the order of first sight.

@@ -1,15 +1,17 @@
 //! Taking secrets out of an event before any output sees it.
 
 pub mod cover;
-mod names;
+pub(crate) mod names;
 mod header;
 mod percent;
+mod words;
 mod query;
 mod members;
 mod address;
 pub(crate) mod path;
 mod body;
 mod pattern;
+mod foreign;
 mod plan;
 
 use rustc_hash::FxHashMap;
@@ -78,8 +80,12 @@ pub struct Redactor {
     /// The same, however the name is spelt.
     spelt_fields: Names<usize>,
     rules: Vec<Rules>,
-    /// Some of the fields are none of the catalogue's.
+    /// Some of the fields are none of the catalogue's, or parts that may stand elsewhere too.
     foreign: bool,
+    /// The rules for addresses in geo objects that no look-up writes, where addresses are private.
+    geo_ip: Option<usize>,
+    /// The letters of the names of our geo objects.
+    geo_objects: Vec<Box<[u8]>>,
     cover: Cover,
     privacy: AddressPrivacy,
 }
@@ -182,7 +188,8 @@ impl Redactor {
         match rules.secret {
             Some((_, RedactAction::Remove)) => Redacted::Removed,
             Some(_) => Redacted::Changed,
-            None if rules.content == Content::Query || !rules.paths.is_empty() => Redacted::Changed,
+            None if !rules.paths.is_empty() => Redacted::Changed,
+            None if matches!(rules.content, Content::Query | Content::Address) => Redacted::Changed,
             None => Redacted::Same,
         }
     }
@@ -211,14 +218,8 @@ impl Redactor {
         self.content(Content::Address, value, out)
     }
 
-    /// Whether [`Self::address`] changes anything.
-    #[must_use]
-    pub fn has_address_privacy(&self) -> bool {
-        self.privacy != AddressPrivacy::Keep
-    }
-
-    /// Whether any rule names a field that the catalogue does not know; without one, such fields
-    /// need not be asked for.
+    /// Whether any rule names a field that the catalogue does not know, or a part of one; without
+    /// one, the places of foreign members need not be asked for.
     #[must_use]
     pub fn has_foreign_rules(&self) -> bool {
         self.foreign

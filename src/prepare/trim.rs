@@ -36,6 +36,11 @@ impl Pass {
         }
     }
 
+    /// What of the part under a dotted name goes out.
+    pub(crate) fn below(&self, dotted: &str) -> &Self {
+        dotted.split('.').fold(self, |pass, name| pass.part(name))
+    }
+
     #[inline]
     pub(crate) fn is_drop(&self) -> bool {
         matches!(self, Self::Drop)

@@ -4,12 +4,13 @@ use std::fs;
 use std::path::Path;
 
 use sluice::config::environment::Environment;
-use sluice::config::fault::{Fault, SpecFault};
+use sluice::config::fault::SpecFault;
 use sluice::config::keys::{Key, Kind, PIPELINE, SETTINGS};
 use sluice::config::settings::Settings;
 use sluice::config::{self, Config, reference};
-use sluice::prepare::plan::Plan;
 use tempfile::TempDir;
+
+mod pipelines;
 
 fn folder(files: &[(&str, &str)]) -> TempDir {
     let folder = TempDir::new().unwrap();
@@ -102,6 +103,28 @@ fn faults_name_the_place_the_key_and_what_was_meant() {
         "[log]\nformat = \"jsn\"\n",
         &[],
         &["sluice.toml:2: log.format: `jsn` is none of: text, json (did you mean `json`?)"],
+    );
+    check(
+        "[kafka]\nbrokers = [\"http://h:1\"]\n[index]\nshards = 99999999999999999999\n\
+         template = \"A B*\"\n[log]\nlevel = \"loud,sluice=debug\"\n",
+        &[],
+        &[
+            "sluice.toml:2: kafka.brokers[0]: `http://h:1` names no protocol of Kafka's (as in \
+             `host:9092`)",
+            "sluice.toml:4: index.shards: is an integer of more than 64 bits, not an integer",
+            "sluice.toml:5: index.template: `A B*` cannot name a template (lower case, without \
+             spaces and `\\/*?\"<>|,#:`)",
+            "sluice.toml:7: log.level: `loud` is no level (one of: off, error, warn, info, debug, \
+             trace)",
+        ],
+    );
+    check(
+        "",
+        &[("SLUICE_LOG_LEVEL", "inf"), ("SLUICE_INDEX_SHARDS", "99999999999999999999")],
+        &[
+            "SLUICE_INDEX_SHARDS: is an integer of more than 64 bits, not an integer",
+            "SLUICE_LOG_LEVEL: `inf` is no level (did you mean `info`?)",
+        ],
     );
     check("kafka = 3\n", &[], &["sluice.toml:1: kafka: is a table of keys, not an integer"]);
     check(
@@ -206,48 +229,6 @@ fn what_only_follows_from_another_fault_is_not_told() {
         &["sluice.toml:2: live.topic: is empty", "sluice.toml:4: dead_letter.topic: is empty"],
     );
     check("pipelines = 3\n", &[], &["sluice.toml:1: pipelines: is an integer, not a string"]);
-}
-
-/// `text` stands in the pipeline's file; checked as `sluice check` does.
-fn check_pipeline(text: &str, expected: &[&str]) {
-    let folder = folder(&[("sluice.toml", ""), ("pipelines/a/pipeline.toml", text)]);
-    let of_plan = |spec: &_| Plan::compile(spec).err().unwrap_or_default();
-    let file = folder.path().join("sluice.toml");
-    let faults = config::load(Some(&file), &Environment::default(), &of_plan).err();
-    let prefix = format!("{}/", folder.path().display());
-    let shown = |fault: &Fault| fault.to_string().replace(&prefix, "");
-    let faults: Vec<_> = faults.unwrap_or_default().iter().map(shown).collect();
-    assert_eq!(faults, expected, "{text}");
-}
-
-#[test]
-fn faults_of_a_pipeline() {
-    const FILE: &str = "pipelines/a/pipeline.toml";
-    let file = |rest: &str| format!("{FILE}:{rest}");
-    check_pipeline(
-        "topics = [\"\", \"a/b\"]\n",
-        &[
-            &file("1: topics[0]: is an empty string"),
-            &file(
-                "1: topics[1]: `a/b` is no name for a topic: '/' is none of the letters a-z and \
-                 A-Z, digits, `.`, `_` and `-`",
-            ),
-        ],
-    );
-    check_pipeline(
-        "topics = [\"t\"]\n[redact]\nhash_key_file = \"nowhere\"\nrules = [\n\
-         {},\n{ field = \"client_idd\" },\n{ field = \"app_id\", action = \"hash\" }]\n",
-        &[
-            &file("3: redact.hash_key_file: there is no readable file pipelines/a/nowhere"),
-            &file(
-                "5: redact.rules[0].field: names no single target (one of `field`, `field` with \
-                   `path`, `field` with `pattern`, `header`, `query_parameter`)",
-            ),
-            &file("6: redact.rules[1].field: no field `client_idd` (did you mean `client_id`?)"),
-        ],
-    );
-    // What a torn file does not say, it may have meant to.
-    check_pipeline("[export\n", &[&file("1: syntax: unclosed table, expected `]`")]);
 }
 
 #[test]

@@ -37,10 +37,12 @@ impl Encoder<'_> {
     /// Moves a value to `unparsed`, under its field's dotted name.
     #[cold]
     pub(super) fn aside(&mut self, dotted: &str, at: usize) {
-        if self.plan.pass(schema::UNPARSED.index(), self.output).is_drop() {
+        let pass = self.plan.pass(schema::UNPARSED.index(), self.output).below(dotted);
+        if pass.is_drop() {
             return;
         }
-        if let Some(written) = self.moved(dotted, at) {
+        if let Some(written) = self.moved(dotted, at, pass) {
+            let written = self.cut_body(dotted, written);
             self.mark(Mended::Unparsed);
             let name = head(dotted, CUT_NAME_BYTES);
             let name = if dotted.len() > NAME_BYTES_MAX {
@@ -55,10 +57,11 @@ impl Encoder<'_> {
     /// Moves a value to `source`, since its name is one that Sluice writes.
     #[cold]
     pub(super) fn reserved(&mut self, dotted: &str, at: usize) {
-        if self.plan.pass(schema::SOURCE.index(), self.output).is_drop() {
+        let pass = self.plan.pass(schema::SOURCE.index(), self.output).below(dotted);
+        if pass.is_drop() {
             return;
         }
-        if let Some(written) = self.moved(dotted, at) {
+        if let Some(written) = self.moved(dotted, at, pass) {
             self.mark(Mended::Reserved);
             self.work.asides.source.push((dotted.to_owned(), written));
         }
@@ -66,6 +69,10 @@ impl Encoder<'_> {
 
     /// Moves a text that was redacted already to `unparsed`.
     pub(super) fn put_aside(&mut self, dotted: &str, text: &str) {
+        if self.plan.pass(schema::UNPARSED.index(), self.output).below(dotted).is_drop() {
+            return;
+        }
+        self.mark(Mended::Unparsed);
         let start = self.work.asides.text.len();
         json::write_string(&mut self.work.asides.text, text);
         let written = start..self.work.asides.text.len();
@@ -73,7 +80,7 @@ impl Encoder<'_> {
     }
 
     /// Writes a value into the memory of what moves aside; `None` where nothing is left of it.
-    fn moved(&mut self, dotted: &str, at: usize) -> Option<Written> {
+    fn moved(&mut self, dotted: &str, at: usize, pass: &Pass) -> Option<Written> {
         std::mem::swap(self.out, &mut self.work.asides.text);
         let start = self.out.len();
         let long_name = dotted.len() > NAME_BYTES_MAX;
@@ -84,7 +91,7 @@ impl Encoder<'_> {
         }
         let value = self.out.len();
         let outer = std::mem::replace(&mut self.unfit, false);
-        let wrote = self.covered(dotted, at);
+        let wrote = self.covered(dotted, at, pass);
         if std::mem::replace(&mut self.unfit, outer) {
             // What the index refuses anywhere goes as a string.
             let text = self.out.split_off(value);
@@ -101,7 +108,28 @@ impl Encoder<'_> {
         (wrote == Wrote::Value).then_some(written)
     }
 
-    fn covered(&mut self, dotted: &str, at: usize) -> Wrote {
+    /// A body is not above the limit here either; what is cut goes as a text.
+    fn cut_body(&mut self, dotted: &str, written: Written) -> Written {
+        let limit = self.plan.payload_bytes_max;
+        let field = dotted.split('.').next().unwrap_or_default();
+        let act = self.plan.slot(field).and_then(|slot| self.plan.field(slot));
+        if written.len() <= limit || !act.is_some_and(|field| field.act == Act::Body) {
+            return written;
+        }
+        let json = self.work.asides.text.get(written.clone()).unwrap_or_default();
+        let text = serde_json::from_slice::<String>(json)
+            .unwrap_or_else(|_no_text| String::from_utf8_lossy(json).into_owned());
+        if text.len() <= limit {
+            return written;
+        }
+        self.work.asides.text.truncate(written.start);
+        json::write_string(&mut self.work.asides.text, head(&text, limit));
+        self.mark(Mended::Truncated);
+        self.body_length(dotted, text.len());
+        written.start..self.work.asides.text.len()
+    }
+
+    fn covered(&mut self, dotted: &str, at: usize, pass: &Pass) -> Wrote {
         let event = self.event;
         let text = event.string(at).or_else(|| str::from_utf8(event.number(at)?).ok());
         if event.is_null(at) || text == Some("") {
@@ -124,8 +152,8 @@ impl Encoder<'_> {
             (None, false, _) => Redacted::Same,
         };
         match redacted {
-            Redacted::Same if field => self.copy(at, &Pass::Whole, Some(dotted)),
-            Redacted::Same => self.member(dotted, at, &Pass::Whole, Some(dotted)),
+            Redacted::Same if field => self.copy(at, pass, Some(dotted)),
+            Redacted::Same => self.member(dotted, at, pass, Some(dotted)),
             redacted => self.put_redacted(redacted),
         }
     }

@@ -2,6 +2,7 @@
 //! objects, promoted fields, what moved aside, tags.
 
 use crate::config::pipeline::LogPolicy;
+use crate::prepare::parse::numbers;
 use crate::prepare::plan::FieldPlan;
 use crate::prepare::redact::Redacted;
 use crate::prepare::stamp::Datetime;
@@ -85,15 +86,20 @@ impl Encoder<'_> {
         json::write_string(self.out, kept);
         if kept.len() < shown.len() {
             self.mark(Mended::Truncated);
-            let of = [schema::REQUEST_BODY, schema::RESPONSE_BODY];
-            let length = [schema::REQUEST_BODY_BYTES, schema::RESPONSE_BODY_BYTES];
-            let length = of.iter().zip(length).find(|(body, _)| body.name() == &*field.name);
-            if let Some((_, length)) = length
-                && self.exports(length)
-            {
-                self.put_key(length.name());
-                json::write_u64(self.out, text.len() as u64);
-            }
+            self.body_length(&field.name, text.len());
+        }
+    }
+
+    /// How long a body was that is cut.
+    pub(super) fn body_length(&mut self, name: &str, bytes: usize) {
+        let of = [schema::REQUEST_BODY, schema::RESPONSE_BODY];
+        let length = [schema::REQUEST_BODY_BYTES, schema::RESPONSE_BODY_BYTES];
+        let length = of.iter().zip(length).find(|(body, _)| body.name() == name);
+        if let Some((_, length)) = length
+            && self.exports(length)
+        {
+            self.put_key(length.name());
+            json::write_u64(self.out, bytes as u64);
         }
     }
 
@@ -229,12 +235,19 @@ impl Encoder<'_> {
         self.event.members(object).filter(named).last().map(|(_, value)| value)
     }
 
+    /// A number, or a text that is one: what the document has of the field.
     fn whole_millis(&self, at: usize) -> Option<i64> {
+        /// Far below the range's end, so that no sum overflows; every float below it is exact.
+        const MILLIS_MAX: i64 = 1 << 53;
         let event = self.event;
         let text = event.number(at).or_else(|| event.string(at).map(str::as_bytes))?;
-        let whole = text.split(|&byte| byte == b'.').next()?;
-        // Far below the range's end, so that no sum overflows.
-        str::from_utf8(whole).ok()?.parse().ok().filter(|ms| (0..=1_i64 << 53).contains(ms))
+        let text = str::from_utf8(text).ok().filter(|text| numbers::is_number(text.as_bytes()))?;
+        let number = match text.parse::<i64>() {
+            Ok(number) => number,
+            // A cast would saturate where it does not fit.
+            Err(_no_integer) => format!("{:.0}", text.parse::<f64>().ok()?.trunc()).parse().ok()?,
+        };
+        (0..=MILLIS_MAX).contains(&number).then_some(number)
     }
 
     /// Writes the elements of the event's own tags, each with a comma in front; answers them as

@@ -9,7 +9,7 @@ use crate::config::pipeline::LogPolicy;
 use crate::prepare::parse::Parsed;
 use crate::prepare::plan::FieldPlan;
 use crate::prepare::redact::Redacted;
-use crate::prepare::survey::Slot;
+use crate::prepare::survey::{Slot, each_member};
 use crate::prepare::trim::{Pass, head};
 use crate::prepare::{Mended, json};
 use crate::schema;
@@ -22,6 +22,8 @@ const VALUE_BYTES_MAX: usize = 8_191;
 /// Up to so many headers are compared with each other; more go through a hash table whose keys no
 /// sender can guess.
 const COMPARED_MAX: usize = 64;
+/// An object of more members holds headers under their own names.
+const LISTED_MEMBERS_MAX: usize = 8;
 
 /// The headers of one field, used again for every event.
 #[derive(Debug, Default)]
@@ -168,16 +170,14 @@ impl Encoder<'_> {
                 encoder.aside(&format!("{}.{spelling}", field.name), value);
             }
         };
-        for (key, value) in event.members(at) {
-            member(self, key, value);
-        }
+        each_listed(event, at, |key, value| member(self, key, value));
         for element in event.elements(at) {
-            if !event.is_object(element) && !pass.is_drop() {
+            if event.is_object(element) {
+                each_listed(event, element, |key, value| member(self, key, value));
+            } else if let Some((name, value)) = pair(event, element) {
+                member(self, name, value);
+            } else if !pass.is_drop() {
                 self.aside(&field.name, element);
-            }
-            match pair(event, element) {
-                Some((name, value)) => member(self, name, value),
-                None => event.members(element).for_each(|(key, value)| member(self, key, value)),
             }
         }
     }
@@ -272,7 +272,9 @@ impl Encoder<'_> {
             let name = event.string(key).unwrap_or_default().to_ascii_lowercase();
             self.plan.redactor.header(&name, "x", &mut self.work.redacted) != Redacted::Same
         };
-        event.members(at).any(|(key, _)| is_secret(key))
+        let listed = listed(event, at).or_else(|| pair(event, at).map(|(name, _)| name));
+        listed.is_some_and(&mut is_secret)
+            || event.members(at).any(|(key, _)| is_secret(key))
             || event.members(at).any(|(_, value)| self.holds_secret(value))
             || event.elements(at).any(|value| self.holds_secret(value))
     }
@@ -299,19 +301,60 @@ impl Encoder<'_> {
     }
 }
 
-/// `{"name":"Accept","value":"*/*"}`, as some tools list headers: the places of both texts.
-pub(super) fn pair(event: Parsed<'_>, element: usize) -> Option<(usize, usize)> {
-    if event.len(element) != 2 {
+/// Calls `each` with the places of name and value of every header of an object: of its members, or
+/// of the one that it lists.
+#[inline]
+fn each_listed(event: Parsed<'_>, object: usize, mut each: impl FnMut(usize, usize)) {
+    let Some(name) = listed(event, object) else {
+        return event.members(object).for_each(|(key, value)| each(key, value));
+    };
+    each_member(&event, object, |key, value| {
+        let own_name = event.string(key).unwrap_or_default();
+        let says_nothing = own_name == "comment" && event.string(value) == Some("");
+        if value != name && !says_nothing {
+            each(if is_value(own_name) { name } else { key }, value);
+        }
+    });
+}
+
+/// The place of the name in `{"name":"Accept","value":"*/*"}`, as some tools list headers; HAR adds
+/// a comment.
+#[inline]
+pub(super) fn listed(event: Parsed<'_>, object: usize) -> Option<usize> {
+    if (2..=LISTED_MEMBERS_MAX).contains(&event.len(object)) {
+        name_of(event, object)
+    } else {
+        None
+    }
+}
+
+fn name_of(event: Parsed<'_>, object: usize) -> Option<usize> {
+    let (mut name, mut has_value) = (None, false);
+    for (key, value) in event.members(object) {
+        let key = event.string(key).unwrap_or_default();
+        if is_one_of(key, &["name", "key", "header"]) && event.string(value).is_some() {
+            name = Some(value);
+        }
+        has_value |= is_value(key);
+    }
+    name.filter(|_| has_value)
+}
+
+/// Whether a member holds the value of a header that [`listed`] finds the name of.
+pub(super) fn is_value(key: &str) -> bool {
+    is_one_of(key, &["value", "val", "values"])
+}
+
+fn is_one_of(key: &str, names: &[&str]) -> bool {
+    names.iter().any(|name| key.eq_ignore_ascii_case(name))
+}
+
+/// `["Accept","*/*"]`: the places of both.
+fn pair(event: Parsed<'_>, element: usize) -> Option<(usize, usize)> {
+    if !event.is_array(element) || event.len(element) != 2 {
         return None;
     }
-    let mut members = event.members(element);
-    let (one, other) = (members.next()?, members.next()?);
-    let is = |(key, _): (usize, usize), names: &[&str]| {
-        let key = event.string(key).unwrap_or_default();
-        names.iter().any(|name| key.eq_ignore_ascii_case(name))
-    };
-    [(one, other), (other, one)].into_iter().find_map(|(name, value)| {
-        let fits = is(name, &["name", "key"]) && is(value, &["value"]);
-        (fits && event.string(name.1).is_some()).then_some((name.1, value.1))
-    })
+    let mut texts = event.elements(element);
+    let (name, value) = (texts.next()?, texts.next()?);
+    (event.string(name).is_some() && event.string(value).is_some()).then_some((name, value))
 }

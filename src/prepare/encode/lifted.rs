@@ -2,7 +2,6 @@
 //! promoted was redacted before.
 
 use crate::config::pipeline::PromotedKind;
-use crate::prepare::Mended;
 use crate::prepare::enrich;
 use crate::prepare::json;
 use crate::prepare::parse::reader::Reader;
@@ -50,7 +49,7 @@ impl Encoder<'_> {
             } else {
                 let value: String = serde_json::from_slice(quoted).unwrap_or_default();
                 if !write_typed(&mut self.work.lifted.text, lift.kind, &value) {
-                    self.text_aside(&lift.to, &value);
+                    self.put_aside(&lift.to, &value);
                     continue;
                 }
             }
@@ -94,7 +93,7 @@ impl Encoder<'_> {
         if write_typed(&mut self.work.lifted.text, lift.kind, value) {
             self.work.lifted.values.push((at, begin..self.work.lifted.text.len()));
         } else {
-            self.text_aside(&lift.to, value);
+            self.put_aside(&lift.to, value);
         }
     }
 
@@ -128,11 +127,6 @@ impl Encoder<'_> {
         }
         values.clear();
         self.work.lifted.values = values;
-    }
-
-    fn text_aside(&mut self, dotted: &str, value: &str) {
-        self.mark(Mended::Unparsed);
-        self.put_aside(dotted, value);
     }
 }
 

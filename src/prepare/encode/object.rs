@@ -5,7 +5,7 @@ use crate::prepare::survey::each_member;
 use crate::prepare::trim::Pass;
 use crate::schema::Kind;
 
-use super::{Encoder, NAME_BYTES_MAX, Wrote};
+use super::{Encoder, NAME_BYTES_MAX, Wrote, has_blank_part};
 
 impl Encoder<'_> {
     /// An object, or an array of objects.
@@ -159,9 +159,8 @@ impl Encoder<'_> {
             return self.typed(part.kind, value, part.handling);
         }
         let head = name.split('.').next().unwrap_or_default();
-        let blank = |part: &str| part.trim().is_empty();
         let refused = name.len() > NAME_BYTES_MAX
-            || name.split('.').any(blank)
+            || has_blank_part(name)
             || field.parts.iter().any(|part| *part.name == *head);
         if refused {
             return Wrote::Unfit;
@@ -169,7 +168,9 @@ impl Encoder<'_> {
         self.name(key);
         self.unfit = false;
         let path = format!("{}.{name}", field.name);
+        self.in_geo = self.plan.redactor.is_geo_object(&field.name);
         let wrote = self.member(name, value, pass, Some(&path));
+        self.in_geo = false;
         if self.unfit { Wrote::Unfit } else { wrote }
     }
 }

@@ -1,14 +1,12 @@
-//! Single values: text, keywords, numbers, addresses, points, and what is copied as it came.
+//! Single values: text, keywords, numbers, addresses, points.
 
 use crate::prepare::parse::numbers;
 use crate::prepare::redact::{Handling, Redacted};
-use crate::prepare::survey::each_member;
 use crate::prepare::trim::Pass;
 use crate::prepare::{Mended, json};
 use crate::schema::Kind;
 
-use super::headers::pair;
-use super::{Encoder, NAME_BYTES_MAX, NUMBER_BYTES_MAX, Wrote};
+use super::{Encoder, NUMBER_BYTES_MAX, Wrote};
 
 /// From here on a float is beyond every `long`.
 const LONG_END: f64 = 9_223_372_036_854_775_808.0;
@@ -199,6 +197,7 @@ impl Encoder<'_> {
         let Some(texts) = elements.by_ref().collect::<Option<Vec<_>>>() else {
             return Wrote::Unfit;
         };
+        let texts: Vec<_> = texts.into_iter().filter(|text| !text.is_empty()).collect();
         let joined = texts.join("&");
         if joined.is_empty() {
             return Wrote::Nothing;
@@ -211,115 +210,6 @@ impl Encoder<'_> {
         }
         json::write_string(self.out, &joined);
         Wrote::Value
-    }
-
-    /// Copies a member that is none of the catalogue's. Where a rule is for its place that holds,
-    /// else the rule for its name.
-    pub(super) fn member(
-        &mut self,
-        name: &str,
-        at: usize,
-        pass: &Pass,
-        path: Option<&str>,
-    ) -> Wrote {
-        let redactor = &self.plan.redactor;
-        let Some(by_name) = redactor.member(name) else { return self.copy(at, pass, path) };
-        let by_path = path.filter(|_| redactor.has_foreign_rules());
-        match by_path.and_then(|path| redactor.handling(path)) {
-            Some(place) if redactor.is_secret(place) || !redactor.is_secret(by_name) => {
-                self.copy(at, pass, path)
-            }
-            _ => self.copy_by(by_name, at, pass, path),
-        }
-    }
-
-    /// Copies what a rule is for that looks at texts; all else is hidden where it could hold what
-    /// the rule is to find.
-    fn copy_by(&mut self, rule: Handling, at: usize, pass: &Pass, path: Option<&str>) -> Wrote {
-        let event = self.event;
-        if event.is_array(at) {
-            let start = self.out.len();
-            self.out.push(b'[');
-            for element in event.elements(at) {
-                self.element(|encoder| encoder.copy_by(rule, element, pass, path));
-            }
-            self.out.push(b']');
-            return self.unless_emptied(start, at);
-        }
-        let is_text = event.string(at).is_some();
-        let whole = if is_text { Redacted::Same } else { self.plan.redactor.whole(rule) };
-        match whole {
-            Redacted::Same if is_text => self.string(at, Some(rule)),
-            Redacted::Changed if !event.is_null(at) => {
-                let masked = self.mask();
-                self.put_redacted(masked)
-            }
-            Redacted::Removed => self.put_redacted(whole),
-            _ => self.copy(at, pass, path),
-        }
-    }
-
-    /// Copies a value, whatever it is: of members of one name the last, numbers digit for digit.
-    /// `path` is its dotted name, where rules may be for it. Sets `unfit` where the value holds
-    /// what the index refuses anywhere.
-    pub(super) fn copy(&mut self, at: usize, pass: &Pass, path: Option<&str>) -> Wrote {
-        let event = self.event;
-        let path = path.filter(|_| self.plan.redactor.has_foreign_rules());
-        let handling = path.and_then(|path| self.plan.redactor.handling(path));
-        if event.is_object(at) {
-            return self.copy_object(at, pass, path);
-        }
-        if event.is_array(at) {
-            let start = self.out.len();
-            self.out.push(b'[');
-            for element in event.elements(at) {
-                self.element(|encoder| encoder.copy(element, pass, path));
-            }
-            self.out.push(b']');
-            return self.unless_emptied(start, at);
-        }
-        if event.string(at).is_some() {
-            return self.string(at, handling);
-        }
-        match event.number(at) {
-            Some(digits) if digits.len() > NUMBER_BYTES_MAX => {
-                self.unfit = true;
-                if handling.is_some() {
-                    return Wrote::Nothing;
-                }
-                self.out.extend_from_slice(digits);
-                Wrote::Value
-            }
-            _ => self.keyword(at, handling),
-        }
-    }
-
-    fn copy_object(&mut self, object: usize, pass: &Pass, path: Option<&str>) -> Wrote {
-        let event = self.event;
-        let pair = pair(event, object);
-        let start = self.out.len();
-        self.out.push(b'{');
-        each_member(&event, object, |key, value| {
-            let own_name = event.string(key).unwrap_or_default();
-            let pass = pass.part(own_name);
-            if pass.is_drop() {
-                return;
-            }
-            self.unfit |= own_name.len() > NAME_BYTES_MAX;
-            let inner = path.map(|path| format!("{path}.{own_name}"));
-            let member = self.out.len();
-            if self.out.last() != Some(&b'{') {
-                self.out.push(b',');
-            }
-            self.name(key);
-            let name = pair.filter(|pair| pair.1 == value).and_then(|pair| event.string(pair.0));
-            let name = name.unwrap_or(own_name);
-            if self.member(name, value, pass, inner.as_deref()) != Wrote::Value {
-                self.out.truncate(member);
-            }
-        });
-        self.out.push(b'}');
-        self.unless_emptied(start, object)
     }
 
     /// An object or array that held something, of which nothing is left, is left out.

@@ -87,7 +87,7 @@ impl Places {
             let keys = keys(plan.pass(pair.into, output));
             let start = self.text.len();
             if !keys.is_empty() {
-                let ip = private_ip(plan, address);
+                let ip = private_ip(plan, pair, address);
                 let shown = if ip.is_some() { keys.without(Keys::IP) } else { keys };
                 write_geo(&mut self.text, address, fragment, shown);
                 if let (Some(ip), true) = (ip, keys.has(Keys::IP)) {
@@ -123,17 +123,15 @@ fn keys(pass: &Pass) -> Keys {
     passing.fold(Keys::none(), |keys, (place, _)| keys.with(place))
 }
 
-/// What stands for the address where addresses are private: `None` as it is, else the text, empty
+/// What stands for the address where addresses are private or a rule is for this one: `None` as it is, else the text, empty
 /// where there shall be none.
-fn private_ip(plan: &Plan, address: IpAddr) -> Option<String> {
-    if !plan.redactor.has_address_privacy() {
-        return None;
-    }
+fn private_ip(plan: &Plan, pair: &GeoPlan, address: IpAddr) -> Option<String> {
+    let handling = pair.ip?;
     let mut text = Vec::new();
     write_address(&mut text, address);
     let text = String::from_utf8(text).unwrap_or_default();
     let mut covered = String::new();
-    match plan.redactor.address(&text, &mut covered) {
+    match plan.redactor.handled(handling, &text, &mut covered) {
         Redacted::Same => Some(text),
         Redacted::Changed => Some(covered),
         Redacted::Removed => Some(String::new()),

@@ -31,6 +31,11 @@ pub(crate) fn length(text: &[u8]) -> Option<usize> {
     Some(end)
 }
 
+/// Whether a text is a JSON number and nothing else.
+pub(crate) fn is_number(text: &[u8]) -> bool {
+    length(text) == Some(text.len())
+}
+
 /// Writes another number over each number whose value no `f64` can hold, since simd-json refuses
 /// them; `text` keeps the digits. The other number is as large as can be, of the same sign, and
 /// no longer than any number it stands for.

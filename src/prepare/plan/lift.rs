@@ -109,7 +109,7 @@ impl Lifts {
 type LiftFault = (&'static str, String, String);
 
 fn lift(spec: &PipelineSpec, promotion: &Promotion) -> Result<Lift, LiftFault> {
-    let (object, name) = target(spec, &promotion.to)?;
+    let (object, name) = target(&promotion.to)?;
     let source = source(&promotion.from)?;
     let group = match source {
         Source::Header { .. } => Group::Headers,
@@ -128,7 +128,7 @@ fn lift(spec: &PipelineSpec, promotion: &Promotion) -> Result<Lift, LiftFault> {
     })
 }
 
-fn target<'a>(spec: &PipelineSpec, to: &'a str) -> Result<(&'a str, &'a str), LiftFault> {
+fn target(to: &str) -> Result<(&str, &str), LiftFault> {
     let is_name = |name: &str| {
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
         !name.is_empty() && !name.starts_with('_') && name.chars().all(plain)
@@ -138,7 +138,7 @@ fn target<'a>(spec: &PipelineSpec, to: &'a str) -> Result<(&'a str, &'a str), Li
     let Some((object, name)) = parts else {
         return Err(("as", format!("`{to}` is no place for a promoted field"), hint));
     };
-    if Field::named(object).is_some() || spec.geo.iter().any(|pair| pair.into == object) {
+    if Field::named(object).is_some() {
         return Err(("as", format!("`{object}` is a field of its own"), hint));
     }
     Ok((object, name))

@@ -3,7 +3,9 @@
 
 use crate::config::fault::{SpecFault, nearest};
 use crate::config::pipeline::{ExportList, PipelineSpec};
-use crate::schema::{Field, GEO_KEYS, Group, Kind};
+use crate::prepare::encode::is_refused;
+use crate::prepare::redact::Redactor;
+use crate::schema::{Field, GEO_KEYS, Group, Kind, Origin};
 
 const GROUPS: [&str; 7] =
     ["@invocation", "@headers", "@payload", "@geo", "@billing", "@unknown", "@all"];
@@ -27,14 +29,50 @@ pub(super) fn faults(spec: &PipelineSpec) -> Vec<SpecFault> {
         }
     }
     for (at, name) in spec.extra.iter().enumerate() {
-        let head = name.split('.').next().unwrap_or_default();
-        if Field::named(head).is_some() {
-            let message = format!("`{name}` is a field of Sluice's own catalogue, or within one");
+        if let Some(why) = extra_fault(name, spec) {
             let hint = Some("only foreign fields are declared here".to_owned());
+            let message = format!("`{name}` {why}");
             found.push(SpecFault { key: format!("extra[{at}]"), message, hint });
         }
     }
     found
+}
+
+fn extra_fault(name: &str, spec: &PipelineSpec) -> Option<&'static str> {
+    let head = name.split('.').next().unwrap_or_default();
+    let is_written = || {
+        promoted(spec).any(|object| object == head) || spec.geo.iter().any(|geo| geo.into == head)
+    };
+    if Field::named(head).is_some() {
+        Some("is a field of Sluice's own catalogue, or within one")
+    } else if name.starts_with('@') {
+        Some("names a group")
+    } else if is_refused(name) {
+        Some("is no name that the index takes")
+    } else if is_written() {
+        Some("is written by Sluice, or within what is")
+    } else {
+        None
+    }
+}
+
+/// The objects that hold promoted fields.
+fn promoted(spec: &PipelineSpec) -> impl Iterator<Item = &str> {
+    spec.promote.iter().filter_map(|promotion| promotion.to.split('.').next())
+}
+
+/// The fields whose values are shown as they came, in ids and in the names of areas, although
+/// redaction or address privacy hides them.
+pub(super) fn shown(spec: &PipelineSpec, redactor: &Redactor) -> Vec<SpecFault> {
+    let id = spec.id_from.iter().map(|name| ("id.from".to_owned(), name));
+    let areas = spec.area_from.iter().enumerate();
+    let areas = areas.map(|(at, area)| (format!("area[{at}].field"), &area.field));
+    let hidden = id.chain(areas).filter_map(|(key, name)| {
+        let message = format!("`{name}` {}", redactor.why_hidden(name)?);
+        let hint = Some("ids and the names of areas are shown as they came".to_owned());
+        Some(SpecFault { key, message, hint })
+    });
+    hidden.collect()
 }
 
 fn export(key: &str, list: &ExportList, spec: &PipelineSpec, found: &mut Vec<SpecFault>) {
@@ -69,6 +107,8 @@ fn geo(spec: &PipelineSpec, found: &mut Vec<SpecFault>) {
             fault(format!("`{into}` is no name for an object"), "as in `client_geoip`");
         } else if field.is_some_and(|field| field.definition().kind != Kind::Geo) {
             fault(format!("`{into}` is a field of another kind"), "as in `client_geoip`");
+        } else if promoted(spec).any(|object| object == into) {
+            fault(format!("`{into}` holds promoted fields"), "as in `client_geoip`");
         } else if spec.geo.iter().take(at).any(|other| other.into == *into) {
             fault(format!("`{into}` is written by another pair already"), "one pair for each");
         }
@@ -77,15 +117,22 @@ fn geo(spec: &PipelineSpec, found: &mut Vec<SpecFault>) {
 
 /// A field that a value is read from: one of the gateway's, or a declared foreign one.
 fn source(key: String, name: &str, spec: &PipelineSpec, found: &mut Vec<SpecFault>) {
-    let of_gateway = Field::named(name)
-        .is_some_and(|field| field.definition().origin == crate::schema::Origin::Gateway);
-    if !of_gateway && !is_extra(name, spec) {
-        found.push(SpecFault {
-            key,
-            message: format!("no field `{name}`"),
-            hint: Some(hint(name, spec)),
-        });
+    let of_gateway = |field: &Field| field.definition().origin == Origin::Gateway;
+    let field = Field::named(name);
+    if field.as_ref().is_some_and(of_gateway) || is_extra(name, spec) {
+        return;
     }
+    let message = match field {
+        Some(_) => format!("`{name}` is written by Sluice"),
+        None => format!("no field `{name}`"),
+    };
+    let known = Field::all().filter(of_gateway).map(|field| -> &str { field.name() });
+    let known = known.chain(spec.extra.iter().map(String::as_str));
+    let hint = match field {
+        Some(_) => "a field that the gateway writes".to_owned(),
+        None => meant(name, known),
+    };
+    found.push(SpecFault { key, message, hint: Some(hint) });
 }
 
 fn is_known(name: &str, spec: &PipelineSpec) -> bool {
@@ -118,6 +165,10 @@ fn hint(name: &str, spec: &PipelineSpec) -> String {
         .chain(Field::all().map(|field| -> &str { field.name() }))
         .chain(spec.extra.iter().map(String::as_str))
         .chain(spec.promote.iter().map(|promotion| promotion.to.as_str()));
+    meant(name, known)
+}
+
+fn meant<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
     match nearest(name, known) {
         Some(meant) => format!("did you mean `{meant}`?"),
         None => "foreign fields are declared in `extra`".to_owned(),

@@ -10,9 +10,13 @@ use super::Redacted;
 use super::cover::{Cover, Cutter, MASK};
 use super::path::{Child, Path, States};
 use crate::config::pipeline::RedactAction;
+use crate::prepare::parse::numbers;
 
 /// Objects and arrays within each other; a body that is deeper is removed.
 const BODY_DEPTH_MAX: usize = 128;
+
+/// How deep JSON may stand in strings of JSON; what is deeper is covered.
+const STRINGS_MAX: usize = 4;
 
 /// The text is no JSON, or too deep.
 struct NotJson;
@@ -23,17 +27,8 @@ pub(super) fn redact(paths: &[Path], value: &str, cover: &Cover, out: &mut Strin
     if value.bytes().all(|byte| byte.is_ascii_whitespace()) {
         return Redacted::Same;
     }
-    let mut search = Search {
-        paths,
-        cover,
-        text: value.as_bytes(),
-        value,
-        at: if value.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 },
-        frames: Vec::new(),
-        states: vec![Path::ROOT; paths.len()],
-        found: None,
-        cutter: Cutter::new(value, out),
-    };
+    let mut search = Search::new((paths, cover), value, out);
+    search.states = vec![Path::ROOT; paths.len()];
     match search.document() {
         Ok(()) => search.cutter.finish(),
         Err(NotJson) => {
@@ -82,9 +77,26 @@ struct Search<'a> {
     states: Vec<States>,
     found: Option<Found>,
     cutter: Cutter<'a>,
+    /// How many strings there are around this text.
+    strings: usize,
 }
 
-impl Search<'_> {
+impl<'a> Search<'a> {
+    fn new((paths, cover): (&'a [Path], &'a Cover), value: &'a str, out: &'a mut String) -> Self {
+        Self {
+            paths,
+            cover,
+            text: value.as_bytes(),
+            value,
+            at: if value.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 },
+            frames: Vec::new(),
+            states: Vec::new(),
+            found: None,
+            cutter: Cutter::new(value, out),
+            strings: 0,
+        }
+    }
+
     fn document(&mut self) -> Result<(), NotJson> {
         self.skip_white();
         let mut expect = Expect::Value;
@@ -109,14 +121,7 @@ impl Search<'_> {
             Some(b'[') => self.open(false),
             Some(b'"') => {
                 let quoted = self.string()?;
-                // JSON within a string cannot be searched.
-                if self.frames.is_empty() {
-                    let raw = self.value.get(quoted).unwrap_or_default();
-                    let inner = unescape(raw).ok_or(NotJson)?;
-                    if inner.trim_start().starts_with(['{', '[', '"']) {
-                        return Err(NotJson);
-                    }
-                }
+                self.within(quoted)?;
                 Ok(Expect::AfterValue)
             }
             _ => {
@@ -124,13 +129,53 @@ impl Search<'_> {
                 let ends = |byte: &u8| b" \t\r\n,]}:".contains(byte);
                 let length = tail.iter().position(ends).unwrap_or(tail.len());
                 let literal = tail.get(..length).unwrap_or_default();
-                if !matches!(literal, b"true" | b"false" | b"null") && !is_number(literal) {
+                if !matches!(literal, b"true" | b"false" | b"null") && !numbers::is_number(literal)
+                {
                     return Err(NotJson);
                 }
                 self.at += length;
                 Ok(Expect::AfterValue)
             }
         }
+    }
+
+    /// JSON that is the text of a string is searched in the place of the string: a path leads into
+    /// it as into any other value. What looks like JSON and is none is covered. A body that is as a
+    /// whole such a string is nobody's form.
+    fn within(&mut self, quoted: Range<usize>) -> Result<(), NotJson> {
+        let raw = self.value.get(quoted.clone()).unwrap_or_default();
+        let from = self.states.len().saturating_sub(self.paths.len());
+        let states = self.states.get(from..).unwrap_or_default();
+        let leads_on = self.found.is_none() && states.iter().any(|states| *states != 0);
+        if !leads_on || is_mask(raw) || !begins_json(raw, |c| c == '\\') {
+            return Ok(());
+        }
+        let inner = unescape(raw);
+        if inner.as_deref().is_some_and(|inner| !begins_json(inner, |_| false)) {
+            return Ok(());
+        }
+        if self.frames.is_empty() && self.strings == 0 {
+            return Err(NotJson);
+        }
+        let inner = inner.unwrap_or_default();
+        let mut out = String::new();
+        let mut search = Search::new((self.paths, self.cover), &inner, &mut out);
+        search.states = states.to_vec();
+        search.strings = self.strings + 1;
+        let redacted = match search.strings {
+            ..=STRINGS_MAX => search.document().map(|()| search.cutter.finish()),
+            _ => Err(NotJson),
+        };
+        let covered = match redacted {
+            Ok(Redacted::Same) => return Ok(()),
+            // A text in brackets: no name stands in it.
+            Err(NotJson) if !inner.is_empty() && !inner.contains('"') => return Ok(()),
+            Ok(Redacted::Changed) => out,
+            Ok(Redacted::Removed) | Err(NotJson) => MASK.to_owned(),
+        };
+        let covered = serde_json::to_string(&covered).unwrap_or_default();
+        self.cutter.replace(quoted, |_, out| out.push_str(&covered));
+        Ok(())
     }
 
     fn open(&mut self, object: bool) -> Result<Expect, NotJson> {
@@ -318,6 +363,14 @@ fn is_white(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
 }
 
+/// Whether a text, perhaps within quotes, begins as an object or array does, or with something that
+/// may stand for that.
+fn begins_json(text: &str, stands_for: impl Fn(char) -> bool) -> bool {
+    let before = |c: char| c.is_whitespace() || matches!(c, '"' | '\u{feff}');
+    let text = text.trim_start_matches(before);
+    text.starts_with(|c| matches!(c, '{' | '[') || stands_for(c))
+}
+
 fn is_mask(raw: &str) -> bool {
     raw.strip_prefix('"').and_then(|raw| raw.strip_suffix('"')) == Some(MASK)
 }
@@ -339,30 +392,4 @@ fn unescape(quoted: &str) -> Option<Cow<'_, str>> {
         return serde_json::from_str(quoted).ok().map(Cow::Owned);
     }
     quoted.strip_prefix('"')?.strip_suffix('"').map(Cow::Borrowed)
-}
-
-/// The grammar of JSON's numbers.
-fn is_number(text: &[u8]) -> bool {
-    let digits = |text: &[u8]| text.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    let mut rest = text.strip_prefix(b"-").unwrap_or(text);
-    let whole = digits(rest);
-    if whole == 0 || whole > 1 && rest.first() == Some(&b'0') {
-        return false;
-    }
-    rest = rest.get(whole..).unwrap_or_default();
-    if let Some(fraction) = rest.strip_prefix(b".") {
-        let length = digits(fraction);
-        if length == 0 {
-            return false;
-        }
-        rest = fraction.get(length..).unwrap_or_default();
-    }
-    if let [b'e' | b'E', exponent @ ..] = rest {
-        let exponent = match exponent {
-            [b'+' | b'-', exponent @ ..] => exponent,
-            _ => exponent,
-        };
-        return !exponent.is_empty() && digits(exponent) == exponent.len();
-    }
-    rest.is_empty()
 }

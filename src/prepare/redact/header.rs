@@ -129,8 +129,26 @@ fn cookie(bytes: &[u8], at: usize, covered: &mut impl FnMut(usize, usize)) -> us
     };
     let from = skip_white(bytes, from);
     let end = cookie_end(bytes, from);
+    let from = if is_padding(bytes, at, from, end) { skip_white(bytes, at) } else { from };
     covered(from, trim_end(bytes, from, end));
     end
+}
+
+/// Whether what looks like a name and its `=` is a value in base64 with the padding behind it.
+fn is_padding(bytes: &[u8], at: usize, from: usize, end: usize) -> bool {
+    const BASE64_BYTES_MIN: usize = 16;
+    let value = bytes.get(from..end).unwrap_or_default().trim_ascii();
+    let whole = bytes.get(at..end).unwrap_or_default().trim_ascii();
+    let in_base64 = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/-_=".contains(byte);
+    match value {
+        b"" => {
+            whole.ends_with(b"=")
+                && whole.len() >= BASE64_BYTES_MIN
+                && whole.len().is_multiple_of(4)
+                && whole.iter().all(in_base64)
+        }
+        value => value.iter().all(|byte| *byte == b'=') && whole.len() > value.len() + 1,
+    }
 }
 
 /// Where a cookie's value ends. A quoted value may hold `;`, and one that is never closed runs to

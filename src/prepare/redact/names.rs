@@ -14,11 +14,11 @@ use std::borrow::Cow;
 const LETTERS: usize = 32;
 
 /// Lower case.
-const PREFIXES: [&[u8]; 3] = [b"http", b"x", b"redirect"];
+pub(super) const PREFIXES: [&[u8]; 3] = [b"http", b"x", b"redirect"];
 
 /// A small map from names to what becomes of their values.
 #[derive(Debug)]
-pub(super) struct Names<T> {
+pub(crate) struct Names<T> {
     /// For each first letter the last letters of its names, one bit each.
     ends: [u32; LETTERS],
     /// Ordered by length. Each name as its letters and digits, in lower case.
@@ -26,12 +26,12 @@ pub(super) struct Names<T> {
 }
 
 impl<T> Names<T> {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { ends: [0; LETTERS], entries: Vec::new() }
     }
 
     /// The value of a name, which is `value` where the name is new; `None` for what is no name.
-    pub(super) fn entry(&mut self, name: &str, value: T) -> Option<&mut T> {
+    pub(crate) fn entry(&mut self, name: &str, value: T) -> Option<&mut T> {
         let name = letters(name);
         let (&first, &last) = (name.first()?, name.last()?);
         if let Some(at) = self.entries.iter().position(|(known, _)| *known == name) {
@@ -47,8 +47,13 @@ impl<T> Names<T> {
         self.entries.get_mut(at).map(|(_, value)| value)
     }
 
+    /// As [`Self::get`], but a prefix belongs to the name.
+    pub(super) fn whole(&self, name: &[u8]) -> Option<&T> {
+        self.exactly(&spelt(name))
+    }
+
     #[inline]
-    pub(super) fn get(&self, name: &[u8]) -> Option<&T> {
+    pub(crate) fn get(&self, name: &[u8]) -> Option<&T> {
         let (&first, &last) = (name.first()?, name.last()?);
         let is_plain = first.is_ascii_alphanumeric() && last.is_ascii_alphanumeric();
         let ends = self.ends.get(letter(first)).copied().unwrap_or_default();

@@ -15,8 +15,10 @@ use crate::schema::{Field, Group, Kind, Origin};
 /// A shorter key is guessed: the hashed values are few.
 const HASH_KEY_BYTES_MIN: usize = 16;
 
-/// Headers whose values are URLs, whole or in part.
-const URL_HEADERS: [&str; 14] = [
+/// Headers, and foreign fields, whose values are URLs, whole or in part.
+const URL_HEADERS: [&str; 16] = [
+    ":path",
+    "backend-url",
     "content-location",
     "destination",
     "link",
@@ -75,6 +77,8 @@ pub(super) fn compile(spec: &PipelineSpec) -> Result<Redactor, Vec<SpecFault>> {
         spelt_fields: Names::new(),
         rules: Vec::new(),
         foreign: false,
+        geo_ip: None,
+        geo_objects: Vec::new(),
         cover: Cover::new(spec.redact.hash_key.as_deref()),
         privacy: spec.addresses.privacy.clone(),
     };
@@ -90,6 +94,7 @@ pub(super) fn compile(spec: &PipelineSpec) -> Result<Redactor, Vec<SpecFault>> {
     for (at, rule) in spec.redact.rules.iter().enumerate() {
         plan.rule(at, rule);
     }
+    plan.looked_up();
     if plan.faults.is_empty() { Ok(plan.redactor) } else { Err(plan.faults) }
 }
 
@@ -129,6 +134,22 @@ impl Plan<'_> {
         for pair in &self.spec.geo {
             self.field(&pair.from, |rules| rules.content = Content::Address);
             self.field(&format!("{}.ip", pair.into), |rules| rules.content = Content::Address);
+            self.redactor.geo_objects.push(names::letters(&pair.into));
+        }
+        let at = self.redactor.rules.len();
+        self.change(at, |rules| rules.content = Content::Address);
+        self.redactor.geo_ip = Some(at);
+    }
+
+    /// A geo object shows the address that it was looked up by: it must not, where a rule hides
+    /// that one. No cover is an address, so that it is left out.
+    fn looked_up(&mut self) {
+        for pair in &self.spec.geo {
+            let is_hidden = |handling| self.redactor.is_secret(handling);
+            if self.redactor.handling(&pair.from).is_some_and(is_hidden) {
+                let removed = Some((Shape::Opaque, RedactAction::Remove));
+                self.field(&format!("{}.ip", pair.into), |rules| rules.secret = removed);
+            }
         }
     }
 
@@ -176,7 +197,7 @@ impl Plan<'_> {
         let next = self.redactor.rules.len();
         let at = *self.redactor.fields.entry(name.into()).or_insert(next);
         if at == next {
-            self.redactor.foreign |= Field::named(name).is_none();
+            self.redactor.foreign |= Field::named(name).is_none() || name.contains('.');
             self.redactor.spelt_fields.entry(name, at);
         }
         self.change(at, change);

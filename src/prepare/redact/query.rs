@@ -9,7 +9,7 @@
 use std::cmp::Reverse;
 use std::ops::Range;
 
-use memchr::{memchr, memchr2, memchr3, memmem, memrchr};
+use memchr::{memchr, memchr_iter, memchr2, memchr3, memrchr};
 
 use super::Redacted;
 use super::body::stricter;
@@ -17,6 +17,7 @@ use super::cover::{Cover, Cutter, HASH_PREFIX, is_covered};
 use super::members;
 use super::names::Names;
 use super::percent::{self, Decoded};
+use super::words;
 use crate::config::pipeline::RedactAction;
 
 /// How many rounds of percent-decoding are undone. What is encoded deeper cannot be searched, so it
@@ -25,6 +26,9 @@ pub(super) const DECODE_ROUNDS_MAX: usize = 4;
 
 /// How often a text with JSON in it is searched; one that still changes then is not let through.
 const SEARCHES_MAX: usize = 8;
+
+/// A scheme of addresses whose user is no secret.
+const MAIL: &[u8] = b"mailto:";
 
 /// What a text is as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -250,9 +254,13 @@ fn with_separator(text: &[u8], range: Range<usize>, kept: bool) -> Range<usize> 
 
 /// `token`, and the same inside `token[]`, `filter[token]`, `user.token`, `auth:token`, in any
 /// encoding.
-fn secret_name(parameters: &Parameters, name: &[u8], special: bool) -> Option<RedactAction> {
+pub(super) fn secret_name(
+    parameters: &Parameters,
+    name: &[u8],
+    special: bool,
+) -> Option<RedactAction> {
     if !special {
-        return parameters.get(name).copied();
+        return secret_word(parameters, name);
     }
     let decoded;
     let name = if memchr(b'%', name).is_some() {
@@ -265,11 +273,19 @@ fn secret_name(parameters: &Parameters, name: &[u8], special: bool) -> Option<Re
     } else {
         name
     };
-    let secret = |name: &[u8]| parameters.get(name).copied();
-    secret(name).or_else(|| {
-        let parts = name.split(|byte| is_in(PARTS, *byte)).filter_map(secret);
-        parts.fold(None, |action, other| Some(stricter(action, other)))
+    secret_word(parameters, name).or_else(|| {
+        let parts = || name.split(|byte| is_in(PARTS, *byte));
+        let secrets = parts()
+            .filter(|part| !words::is_harmless(part, parts()))
+            .filter_map(|part| secret_word(parameters, part));
+        secrets.fold(None, |action, other| Some(stricter(action, other)))
     })
+}
+
+fn secret_word(parameters: &Parameters, word: &[u8]) -> Option<RedactAction> {
+    let action = parameters.get(word).copied()?;
+    let is_other = words::is_prefixed_code(word) && parameters.whole(word).is_none();
+    (!is_other).then_some(action)
 }
 
 /// Where the value of a secret ends: at `&`; at `;`, `?` and `#` only where another parameter
@@ -306,13 +322,22 @@ fn search_userinfo(whole: Whole, text: &[u8], cuts: &mut Vec<Cut>) {
         Whole::Query => 0,
         Whole::Url => memchr(b'?', text).unwrap_or(text.len()),
     };
-    if whole == Whole::Url && text.first() != Some(&b'/') {
+    let is_mail = text.get(..MAIL.len()).is_some_and(|head| head.eq_ignore_ascii_case(MAIL));
+    if whole == Whole::Url && text.first() != Some(&b'/') && !is_mail {
         userinfo(text, 0, query, cuts);
     }
-    for slashes in memmem::find_iter(text, b"//") {
-        let before = slashes.checked_sub(1).and_then(|at| text.get(at));
+    // In JSON a slash may be escaped.
+    let escapes = |text: &[u8]| text.iter().take_while(|byte| **byte == b'\\').count();
+    for slash in memchr_iter(b'/', text) {
+        let behind = text.get(slash + 1..).unwrap_or_default();
+        let other = escapes(behind);
+        if behind.get(other) != Some(&b'/') {
+            continue;
+        }
+        let before = text.get(..slash).unwrap_or_default();
+        let before = before.iter().rev().find(|byte| **byte != b'\\');
         if matches!(before, None | Some(b':' | b'=')) {
-            userinfo(text, slashes + 2, query, cuts);
+            userinfo(text, slash + 1 + other + 1, query, cuts);
         }
     }
 }
@@ -322,7 +347,20 @@ fn userinfo(text: &[u8], start: usize, query: usize, cuts: &mut Vec<Cut>) {
     let tail = text.get(start..).unwrap_or_default();
     let ends = |byte: &u8| matches!(byte, b'/' | b'?' | b'#') || *byte == b'&' && start >= query;
     let authority = tail.split(ends).next().unwrap_or_default();
+    let authority = before_parameter(authority);
     if let Some(length) = memrchr(b'@', authority) {
         cuts.push(Cut { range: start..start + length, action: RedactAction::Mask });
     }
+}
+
+/// An authority without the parameter that follows it: `x.com;mail=joe@x.org`. A password may hold
+/// `;` and `=` too, so what comes before must be a host, perhaps with its port.
+fn before_parameter(authority: &[u8]) -> &[u8] {
+    let Some(end) = memchr(b';', authority) else { return authority };
+    let (host, parameter) = authority.split_at(end);
+    let mut parts = host.splitn(2, |byte| *byte == b':');
+    let in_host = |byte: &u8| byte.is_ascii_alphanumeric() || b"-.".contains(byte);
+    let is_host = parts.next().is_some_and(|name| name.iter().all(in_host) && name.contains(&b'.'))
+        && parts.next().is_none_or(|port| port.iter().all(u8::is_ascii_digit));
+    if is_host && begins_parameter(parameter, 1) { host } else { authority }
 }

@@ -39,6 +39,10 @@ fn cookies() {
         ("a=b=c; d", "a=[redacted]; [redacted]"),
         ("nameless", "[redacted]"),
         ("=nameless", "=[redacted]"),
+        ("SECRETbase64==", "[redacted]"),
+        ("a=1; SECRETbase64== ; b=2", "a=[redacted]; [redacted] ; b=[redacted]"),
+        ("c2VjcmV0LXNlY3I=", "[redacted]"),
+        ("session_id=; ASP.NET_SessionId=", "session_id=; ASP.NET_SessionId="),
         ("a=; b=", "a=; b="),
         ("a=\"x; y=z\"; b=2", "a=[redacted]; b=[redacted]"),
         ("a=\"x\\\"; y=z\"w; b=2", "a=[redacted]; b=[redacted]"),
@@ -123,6 +127,8 @@ fn other_headers() {
     header("accept", "token=abc", "token=abc");
     header("x-forwarded-for", "1.2.3.4", "1.2.3.4");
     header("referer", "https://x/?token=abc", "https://x/?token=[redacted]");
+    header(":path", "/p?token=abc", "/p?token=[redacted]");
+    header("backend-url", "https://u:p@h/", "https://[redacted]@h/");
     header("location", "/cb#access_token=abc&x=1", "/cb#access_token=[redacted]&x=1");
     header("link", "<https://x/?sig=a>; rel=\"next\"", "<https://x/?sig=[redacted]; rel=\"next\"");
 }

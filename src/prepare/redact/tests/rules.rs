@@ -91,6 +91,21 @@ fn fields() {
         check(|value, out| redactor.handled(handling, value, out), value, expected);
     }
     assert_eq!(redactor.member("query_strings"), None);
+    // Others use the names of headers for what is no URL.
+    for (name, value, expected) in [
+        ("destination", "ops@example.com", false),
+        ("origin", "joe@acme.org", false),
+        ("location", "bob@home.net, room 5", false),
+        ("link", "code=5", false),
+        ("location", "/a?token=b", true),
+        ("backend_url", "https://u:p@h/", true),
+        ("referer", "https:\\/\\/u:p@h", true),
+        ("link", "next?token=b", true),
+        ("authorization", "Bearer b", true),
+    ] {
+        let handling = redactor.member(name).unwrap();
+        assert_eq!(redactor.may_hold(handling, value), expected, "{name} {value}");
+    }
     assert!(redactor.has_foreign_rules());
     assert!(!default().has_foreign_rules());
     assert_eq!(default().handling("app_id"), None);

@@ -72,6 +72,23 @@ fn queries() {
 }
 
 #[test]
+fn words_and_hosts_beside_others() {
+    for (value, expected) in [
+        ("country.code=DE&zip.code=1&filter[code]=2", "country.code=DE&zip.code=1&filter[code]=2"),
+        ("http_code=200&x_code=1&page.token=a", "http_code=200&x_code=1&page.token=a"),
+        (
+            "code[]=a&auth.code=b&user.token=c",
+            "code[]=[redacted]&auth.code=[redacted]&user.token=[redacted]",
+        ),
+        ("url=https://x.com;email=joe@x.com", "url=https://x.com;email=joe@x.com"),
+        ("url=https://u:p;a=b@x.com", "url=https://[redacted]@x.com"),
+    ] {
+        query(value, expected);
+        url(&format!("/p?{value}"), &format!("/p?{expected}"));
+    }
+}
+
+#[test]
 fn json_in_queries() {
     for (value, expected) in [
         (r#"{"password":"x"}"#, r#"{"password":"[redacted]"}"#),
@@ -99,6 +116,7 @@ fn json_in_queries() {
             "%257B%2522token%2522%253A%2522x%2522%257D",
             "%257B%2522token%2522%253A%2522[redacted]%2522%257D",
         ),
+        (r#"{"a":"https:\/\/u:SECRET@h\/p"}"#, r#"{"a":"https:\/\/[redacted]@h\/p"}"#),
         ("q=it's&b='a':1&c=\"d\"", "q=it's&b='a':1&c=\"d\""),
     ] {
         query(value, expected);
@@ -116,6 +134,8 @@ fn urls() {
         ("/a;token=ab%2Fcd/d", "/a;token=[redacted]/d"),
         ("/a%3Btoken=abc/d", "/a%3Btoken=[redacted]/d"),
         ("/a/token=abc/d?b=c/d", "/a/token=[redacted]/d?b=c/d"),
+        ("/Countries(code='DE')/Cities", "/Countries(code='DE')/Cities"),
+        ("mailto:joe@example.com", "mailto:joe@example.com"),
         ("/a?b=1;token=ab/cd", "/a?b=1;token=[redacted]"),
         ("u@token=a", "[redacted]@token=[redacted]"),
         ("/a&token=ab/cd", "/a&token=[redacted]"),
