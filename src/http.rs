@@ -30,9 +30,7 @@ impl Http {
     /// # Errors
     /// Where the address cannot be listened on.
     pub async fn bind(listen: SocketAddr) -> anyhow::Result<Self> {
-        let listener =
-            TcpListener::bind(listen).await.with_context(|| format!("http.listen = {listen}"))?;
-        Ok(Self { listener })
+        Ok(Self { listener: listener("http.listen", listen).await? })
     }
 
     /// The address in use; its port where port 0 was asked for.
@@ -61,6 +59,14 @@ impl Http {
         axum::serve(self.listener, routes).with_graceful_shutdown(stop.cancelled_owned()).await?;
         Ok(())
     }
+}
+
+/// Takes an address that a key of the configuration names.
+///
+/// # Errors
+/// Where it cannot be listened on, with the key.
+pub async fn listener(key: &str, listen: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(listen).await.with_context(|| format!("{key} = {listen}"))
 }
 
 async fn scrape(State((metrics, health)): State<(Metrics, Health)>) -> Response {

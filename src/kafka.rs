@@ -38,6 +38,22 @@ pub fn client_config(settings: &KafkaSettings) -> anyhow::Result<ClientConfig> {
     Ok(config)
 }
 
+/// A consumer that reads by plain assignment: it joins no group and commits nothing. librdkafka
+/// assigns nothing without the `group`'s name all the same.
+///
+/// # Errors
+/// As [`client_config`].
+pub fn reader_config(settings: &KafkaSettings, group: &str) -> anyhow::Result<ClientConfig> {
+    let mut config = client_config(settings)?;
+    config
+        .set("group.id", group)
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        .set("auto.offset.reset", "error")
+        .set("allow.auto.create.topics", "false");
+    Ok(config)
+}
+
 fn secure(config: &mut ClientConfig, security: &KafkaSecurity) -> anyhow::Result<()> {
     let protocol = match (&security.sasl, security.tls) {
         (None, false) => "plaintext",

@@ -16,6 +16,7 @@ use crate::clock::Clock;
 use crate::config::settings::{Settings, StreamSettings};
 use crate::deliver::mirror::partition_of;
 use crate::health::{Component, Health};
+use crate::http;
 use crate::stream::api::{self, Api};
 use crate::stream::connections::Connections;
 use crate::stream::control::log::{self, LogSettings};
@@ -44,8 +45,7 @@ pub(super) async fn bind(settings: &Settings) -> anyhow::Result<(Server, Option<
         info!("no administrators' API: `api.token` is not set");
         return Ok((server, None));
     };
-    let listen = settings.api.listen;
-    let api = TcpListener::bind(listen).await.with_context(|| format!("api.listen = {listen}"))?;
+    let api = http::listener("api.listen", settings.api.listen).await?;
     info!(api = %api.local_addr()?, "listening for administrators");
     Ok((server, Some(api)))
 }

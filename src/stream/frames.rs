@@ -6,7 +6,6 @@
 use bytes::Bytes;
 
 use crate::outcome::labels;
-use crate::prepare::json;
 
 use super::ring::{Block, Place};
 
@@ -187,12 +186,10 @@ pub fn put_close(out: &mut Vec<u8>, code: u16, reason: &str) {
     out.extend_from_slice(reason.as_bytes());
 }
 
-/// `"name":"text"` with a comma in front, for the small messages that we write ourselves.
-pub fn put_member(out: &mut Vec<u8>, name: &str, text: &str) {
-    out.extend_from_slice(b",\"");
-    out.extend_from_slice(name.as_bytes());
-    out.extend_from_slice(b"\":");
-    json::write_string(out, text);
+/// Writes the answer to a ping: the same bytes.
+pub fn put_pong(out: &mut Vec<u8>, payload: &[u8]) {
+    put_header(out, Opcode::Pong, payload.len());
+    out.extend_from_slice(payload);
 }
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ const TURN_RECORDS_MAX: usize = 256;
 /// How long to wait after a fault.
 const AGAIN: Duration = Duration::from_secs(1);
 const ASK_TIMEOUT: Duration = Duration::from_secs(5);
-/// librdkafka wants a group's name even where there is no group; nothing is ever committed.
+/// Nobody joins it.
 const NO_GROUP: &str = "sluice-stream";
 
 /// Where the live topic is.
@@ -43,15 +43,8 @@ impl LiveTopic {
     /// # Errors
     /// The settings are refused, or a secret cannot be read.
     pub fn consumer(&self) -> anyhow::Result<BaseConsumer> {
-        let mut config = kafka::client_config(&self.kafka)?;
-        config
-            .set("group.id", NO_GROUP)
-            .set("enable.auto.commit", "false")
-            .set("enable.auto.offset.store", "false")
-            .set("auto.offset.reset", "error")
-            .set("allow.auto.create.topics", "false")
-            .set("fetch.wait.max.ms", "50")
-            .set("queued.max.messages.kbytes", "16384");
+        let mut config = kafka::reader_config(&self.kafka, NO_GROUP)?;
+        config.set("fetch.wait.max.ms", "50").set("queued.max.messages.kbytes", "16384");
         config.create().context("kafka: the settings are refused")
     }
 

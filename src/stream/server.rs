@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use axum::Router;
 use axum::body::Body as HttpBody;
 use axum::extract::{Extension, Path, RawQuery, Request, State};
@@ -22,6 +21,8 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::debug;
+
+use crate::http;
 
 use super::connections::{Connections, Listener, Opened};
 use super::end::End;
@@ -97,9 +98,7 @@ impl Server {
     /// # Errors
     /// The address cannot be listened on.
     pub async fn bind(listen: SocketAddr) -> anyhow::Result<Self> {
-        let listener =
-            TcpListener::bind(listen).await.with_context(|| format!("stream.listen = {listen}"))?;
-        Ok(Self { listener })
+        Ok(Self { listener: http::listener("stream.listen", listen).await? })
     }
 
     /// # Errors

@@ -11,15 +11,17 @@ use bytes::Bytes;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until};
 
-use crate::clock::Clock;
-use crate::prepare::json;
-
 use super::catch_up::{CatchUp, Read};
 use super::end::End;
-use super::frames::{Class, CursorText, Frames, Opcode, Transport, put, put_header, put_member};
+use super::frames::{Class, CursorText, Frames, Opcode, Transport, put, put_header, put_pong};
 use super::live::LiveTopic;
 use super::ring::{Block, Place, Ring, Taken};
 use super::ws::input::Message;
+use crate::clock::Clock;
+
+mod messages;
+
+use messages::Status;
 
 /// What is written at once, in bytes of records, about.
 const WRITE_BYTES_MAX: usize = 256 * 1024;
@@ -143,22 +145,7 @@ impl<S: Sink> Session<S> {
         let Err(end) = self.listen().await else { return (End::Client, self.sent) };
         if let Some(farewell) = end.farewell() {
             let mut out = Vec::new();
-            let mut text = b"{\"error\":{\"type\":".to_vec();
-            json::write_string(&mut text, farewell.kind.label());
-            put_member(&mut text, "detail", &farewell.detail);
-            text.extend_from_slice(b",\"code\":");
-            json::write_u64(&mut text, farewell.code.into());
-            text.extend_from_slice(b",\"retry\":");
-            match farewell.retry_after {
-                Some(after) => {
-                    text.extend_from_slice(b"true,\"retry_after_ms\":");
-                    json::write_u64(&mut text, u64::try_from(after.as_millis()).unwrap_or(0));
-                }
-                None => text.extend_from_slice(b"false"),
-            }
-            text.extend_from_slice(b",\"cursor\":\"");
-            text.extend_from_slice(&(self.seal)(self.place));
-            text.extend_from_slice(b"\"}}");
+            let text = messages::error(&farewell, &(self.seal)(self.place));
             put(&mut out, self.wish.transport, &[&text], None);
             if self.wish.transport == Transport::WebSocket {
                 super::frames::put_close(&mut out, farewell.code, &farewell.detail);
@@ -307,8 +294,7 @@ impl<S: Sink> Session<S> {
                 && let Some(payload) = self.pong.take()
             {
                 let mut out = Vec::new();
-                put_header(&mut out, Opcode::Pong, payload.len());
-                out.extend_from_slice(&payload);
+                put_pong(&mut out, &payload);
                 bytes = out.into();
             }
         }
@@ -348,10 +334,7 @@ impl<S: Sink> Session<S> {
             Due::Message(message) => {
                 self.alive = Instant::now();
                 match message {
-                    Message::Ping(payload) => {
-                        put_header(&mut out, Opcode::Pong, payload.len());
-                        out.extend_from_slice(&payload);
-                    }
+                    Message::Ping(payload) => put_pong(&mut out, &payload),
                     Message::Close(_) => {
                         put_header(&mut out, Opcode::Close, 0);
                         self.write(out.into()).await?;
@@ -369,9 +352,6 @@ impl<S: Sink> Session<S> {
         let ring = &self.shared.ring;
         let (area, partition) = (&self.wish.area, self.wish.partition);
         let tip = ring.end(partition).unwrap_or(self.place.offset).max(self.place.offset);
-        let mut text = b"{\"status\":{\"tip\":\"".to_vec();
-        text.extend_from_slice(&(self.seal)(Place::of(tip)));
-        text.push(b'"');
         // What Kafka holds for a listener that catches up was not looked at yet.
         let ahead = match ring.take(area, partition, self.place, usize::MAX) {
             Taken::Blocks(blocks, _) => Some(blocks),
@@ -380,21 +360,19 @@ impl<S: Sink> Session<S> {
         let events = ahead.as_ref().map(|blocks| blocks.iter().map(|block| block.len()).sum());
         let since = ahead.as_ref().map(|blocks| blocks.first().map(|block| block.time));
         let lag = since.map(|first| first.map_or(0, |time| self.shared.clock.now() - time));
-        put_number(&mut text, "lag_events", events.map(|events: usize| events as u64));
-        let lag = lag.map(|lag| u64::try_from(lag).unwrap_or(0));
-        put_number(&mut text, "lag_ms", lag);
-        put_number(&mut text, "sent", Some(self.sent));
-        text.extend_from_slice(b"}}");
+        let status = Status {
+            tip: (self.seal)(Place::of(tip)),
+            lag_events: events.map(|events: usize| events as u64),
+            lag_ms: lag.map(|lag| u64::try_from(lag).unwrap_or(0)),
+            sent: self.sent,
+        };
+        let text = status.text();
         put(out, self.wish.transport, &[&text], None);
     }
 
     /// `{"gap":{…}}`: nobody knows how many events retention took, only from where to where.
     async fn tell_lost(&mut self, oldest: i64) -> Result<(), End> {
-        let mut text = b"{\"gap\":{\"cause\":\"retention\",\"count\":null,\"from\":\"".to_vec();
-        text.extend_from_slice(&(self.seal)(self.place));
-        text.extend_from_slice(b"\",\"to\":\"");
-        text.extend_from_slice(&(self.seal)(Place::of(oldest)));
-        text.extend_from_slice(b"\"}}");
+        let text = messages::lost(&(self.seal)(self.place), &(self.seal)(Place::of(oldest)));
         let mut out = Vec::new();
         put(&mut out, self.wish.transport, &[&text], None);
         self.write(out.into()).await
@@ -460,17 +438,6 @@ async fn asked(ending: &mut watch::Receiver<Option<End>>) -> End {
             // Nobody is left who could ask.
             std::future::pending::<()>().await;
         }
-    }
-}
-
-/// `,"name":12` or `,"name":null`.
-fn put_number(out: &mut Vec<u8>, name: &str, number: Option<u64>) {
-    out.extend_from_slice(b",\"");
-    out.extend_from_slice(name.as_bytes());
-    out.extend_from_slice(b"\":");
-    match number {
-        Some(number) => json::write_u64(out, number),
-        None => out.extend_from_slice(b"null"),
     }
 }
 

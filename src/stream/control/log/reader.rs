@@ -71,14 +71,8 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn connect(&self) -> anyhow::Result<BaseConsumer<Ear>> {
-        let mut config = kafka::client_config(&self.settings.kafka)?;
-        config
-            // librdkafka assigns nothing without the name of a group. It is not joined.
-            .set("group.id", &self.settings.kafka.group)
-            .set("enable.auto.commit", "false")
-            .set("enable.auto.offset.store", "false")
-            .set("auto.offset.reset", "error")
-            .set("allow.auto.create.topics", "false");
+        let LogSettings { kafka: settings, .. } = self.settings;
+        let config = kafka::reader_config(settings, &settings.group)?;
         let consumer: BaseConsumer<Ear> = config.create_with_context(Ear::default())?;
         let mut assignment = TopicPartitionList::new();
         // From 0 and not from the oldest record there is: a topic that has lost its first ones
