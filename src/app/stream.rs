@@ -18,20 +18,29 @@ use crate::deliver::mirror::partition_of;
 use crate::health::{Component, Health};
 use crate::http;
 use crate::stream::api::{self, Api};
+use crate::metrics::Metrics;
+use crate::metrics::stream::StreamMetrics;
+use crate::stream::catch_up::CatchUps;
 use crate::stream::connections::Connections;
 use crate::stream::control::log::{self, LogSettings};
 use crate::stream::control::{Control, Digest, Limits, Token};
 use crate::stream::cursor;
+use crate::stream::dictionary::Dictionary;
 use crate::stream::door::{self, TokenDoor};
+use crate::stream::filter::Known;
 use crate::stream::live::{self, LiveTopic};
 use crate::stream::ring::Ring;
 use crate::stream::seal::LiveCursors;
+use crate::stream::select::Selections;
 use crate::stream::server::{Server, Streams};
 use crate::stream::session;
+use crate::stream::shape::Shapes;
 use crate::stream::topic_id::{self, Topic};
+use crate::stream::wish::Offer;
 
 /// A topic that cannot be described is asked for again this much later.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
+const MEASURE_EVERY: Duration = Duration::from_secs(1);
 const ASK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The listeners' address, taken before anything else is done.
@@ -57,7 +66,7 @@ pub(super) async fn bind(settings: &Settings) -> anyhow::Result<(Server, Option<
 pub(super) async fn run(
     settings: &Settings,
     (server, api): (Server, Option<TcpListener>),
-    (clock, health): (Clock, Health),
+    (clock, health, metrics, known): (Clock, Health, Metrics, Known),
     drain: CancellationToken,
 ) -> anyhow::Result<()> {
     // Dropped at the end, after the last stream.
@@ -69,10 +78,11 @@ pub(super) async fn run(
         topic = described(settings, &health) => topic?,
         () = drain.cancelled() => return Ok(()),
     };
+    let partitions = i32::try_from(topic.partitions).context("the live topic's partitions")?;
     let live = LiveTopic {
         kafka: settings.kafka.clone(),
         topic: settings.live.topic.clone(),
-        partitions: i32::try_from(topic.partitions).context("the live topic's partitions")?,
+        partitions,
     };
     let ring = Arc::new(Ring::new(settings.stream.ring_bytes_max));
     let mut parts: JoinSet<anyhow::Result<()>> = JoinSet::new();
@@ -81,6 +91,9 @@ pub(super) async fn run(
             (live.clone(), Arc::clone(&ring), health.clone(), stop.clone());
         move || live::run(&live, &ring, &health, &stop)
     });
+    let catch_ups = CatchUps::new(live);
+    metrics.stream.ring_bytes_max.set(gauged(settings.stream.ring_bytes_max));
+    parts.spawn(measure(Arc::clone(&ring), catch_ups.clone(), metrics.stream.clone()));
     let connections = Connections::default();
     parts.spawn({
         let watch = door::watch(control.clone(), connections.clone(), clock.clone());
@@ -102,10 +115,22 @@ pub(super) async fn run(
     }
     let most = settings.stream.connections_per_channel_max;
     let streams = Streams {
-        shared: Arc::new(session::Shared { ring, live, clock: clock.clone() }),
+        shared: Arc::new(session::Shared {
+            ring,
+            catch_ups,
+            clock: clock.clone(),
+            metrics: metrics.stream.clone(),
+            upstream_stalled: metrics.polling_paused.clone(),
+        }),
         door: Arc::new(TokenDoor::new(control, clock, most)),
         cursors: Arc::new(cursors(&settings.stream, topic)?),
         connections,
+        offer: Offer {
+            known: Arc::new(known),
+            shapes: Shapes::new(Arc::new(Dictionary::built_in()?)),
+            selections: Selections::default(),
+        },
+        partitions,
         partition_of,
         tasks: TaskTracker::new(),
     };
@@ -118,6 +143,24 @@ pub(super) async fn run(
     }
 }
 
+/// Keeps the gauges of what nobody counts on the way.
+async fn measure(
+    ring: Arc<Ring>,
+    catch_ups: CatchUps,
+    metrics: StreamMetrics,
+) -> anyhow::Result<()> {
+    let mut ticks = tokio::time::interval(MEASURE_EVERY);
+    loop {
+        ticks.tick().await;
+        metrics.ring_bytes.set(gauged(ring.used()));
+        metrics.catching_up.set(gauged(catch_ups.reading()));
+    }
+}
+
+fn gauged(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
 /// The live topic, waited for.
 async fn described(settings: &Settings, health: &Health) -> anyhow::Result<Topic> {
     let live = LiveTopic {
@@ -128,7 +171,7 @@ async fn described(settings: &Settings, health: &Health) -> anyhow::Result<Topic
     loop {
         let asked = live.clone();
         let ask = tokio::task::spawn_blocking(move || {
-            topic_id::describe(&asked.consumer()?, &asked.topic, ASK_TIMEOUT)
+            topic_id::describe(&asked.consumer(1)?, &asked.topic, ASK_TIMEOUT)
         });
         match ask.await.context("asking Kafka has failed")? {
             Ok(topic) => return Ok(topic),

@@ -13,6 +13,7 @@ use super::control::{Control, Digest, Standing};
 use super::end::End;
 use super::request::Problem;
 use super::server::{Admitted, Door};
+use super::wish::Fixed;
 
 /// How long a listener waits at the door for the newest state.
 const FRESH_MAX: Duration = Duration::from_secs(2);
@@ -51,6 +52,10 @@ impl TokenDoor {
             token: token.id.as_str().into(),
             connections_max: of_token
                 .map_or(self.connections_max, |max| max.min(self.connections_max)),
+            fixed: Fixed {
+                filter: token.options.filter.clone(),
+                fields: token.options.fields.clone(),
+            },
         })
     }
 }
