@@ -232,7 +232,12 @@ impl Api {
     /// The channel with its new token, whose secret is shown this once.
     fn made(&self, applied: &Applied, token: &Token) -> Result<Response, Problem> {
         let state = self.control.state();
-        let channel = state.channel(applied.made.channel.as_str()).ok_or_else(not_found)?;
+        let channel = applied
+            .made
+            .channel
+            .as_ref()
+            .and_then(|id| state.channel(id.as_str()))
+            .ok_or_else(not_found)?;
         let secret = token.reveal();
         let body = json!({
             "channel": self.show(channel),

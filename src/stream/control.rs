@@ -28,4 +28,4 @@ pub use self::memory::COMMANDS_REMEMBERED_MAX;
 pub use self::record::Record;
 pub use self::rules::Refusal;
 pub use self::state::{Answer, Channel, Made, Standing, State, TokenEntry};
-pub use self::token::{Digest, Token};
+pub use self::token::{AdminToken, CursorKey, Digest, Token, session_secret};
