@@ -21,6 +21,7 @@ use crate::config::pipeline::PipelineSpec;
 use crate::config::{self, Config, reference};
 use crate::geo::demo;
 use crate::prepare::plan::Plan;
+use crate::stream::api;
 use crate::{setup, traffic};
 
 /// The configuration, or the command line itself, is at fault.
@@ -53,11 +54,15 @@ enum Command {
         #[arg(long)]
         connect: bool,
     },
-    /// Create or update the index template, the lifecycle policy and the topics; can be repeated
+    /// Create or update the index template, the lifecycle policy, the topics and the secrets of
+    /// the streams; can be repeated
     Setup {
         /// Only say what would be done
         #[arg(long)]
         dry_run: bool,
+        /// Make and print an administrators' token; the one before it and all sessions end
+        #[arg(long)]
+        new_admin_token: bool,
     },
     /// Write believable gateway events to a source topic, for a first look or for load
     Traffic(TrafficOptions),
@@ -70,7 +75,11 @@ enum Command {
         csv: Option<PathBuf>,
     },
     /// Print the configuration reference as Markdown
-    Reference,
+    Reference {
+        /// Print the OpenAPI document of the administrators' API instead
+        #[arg(long)]
+        openapi: bool,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -117,7 +126,8 @@ fn is_reader_gone(error: &anyhow::Error) -> bool {
 
 fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     match &arguments.command {
-        Command::Reference => output::print(&reference::page())?,
+        Command::Reference { openapi: false } => output::print(&reference::page())?,
+        Command::Reference { openapi: true } => output::print(&api::document::text())?,
         Command::GeoDemo { file, csv } => geo_demo(file, csv.as_deref())?,
         command => match load(arguments.config.as_deref()) {
             Ok(config) => return with(config, command, arguments.config.clone()),
@@ -142,12 +152,13 @@ fn with(config: Config, command: &Command, named: Option<PathBuf>) -> anyhow::Re
                 is_well = runtime()?.block_on(connect::run(&config, &mut say))?;
             }
         }
-        Command::Setup { dry_run } => {
+        Command::Setup { dry_run, new_admin_token } => {
             let (settings, pipelines) = (&config.settings, &config.pipelines);
-            runtime()?.block_on(setup::run(settings, pipelines, *dry_run, &mut say))?;
+            let task = setup::Task { dry_run: *dry_run, new_admin_token: *new_admin_token };
+            runtime()?.block_on(setup::run(settings, pipelines, task, &mut say))?;
         }
         Command::Traffic(options) => write_traffic(&config, options)?,
-        Command::GeoDemo { .. } | Command::Reference => {}
+        Command::GeoDemo { .. } | Command::Reference { .. } => {}
     }
     Ok(if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -13,22 +13,27 @@ use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use crate::clock::Clock;
-use crate::config::settings::{Settings, StreamSettings};
+use crate::config::settings::Settings;
 use crate::deliver::mirror::partition_of;
 use crate::health::{Component, Health};
 use crate::http;
-use crate::stream::api::{self, Api};
+use crate::stream::api;
 use crate::stream::connections::Connections;
 use crate::stream::control::log::{self, LogSettings};
-use crate::stream::control::{Control, Digest, Limits, Token};
 use crate::stream::cursor;
 use crate::stream::door::{self, TokenDoor};
+use crate::stream::filter::Known;
+use crate::stream::gate::{Failures, Gate};
 use crate::stream::live::{self, LiveTopic};
 use crate::stream::ring::Ring;
 use crate::stream::seal::LiveCursors;
 use crate::stream::server::{Server, Streams};
 use crate::stream::session;
 use crate::stream::topic_id::{self, Topic};
+
+mod administration;
+
+use administration::Parts;
 
 /// A topic that cannot be described is asked for again this much later.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -38,16 +43,12 @@ const ASK_TIMEOUT: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// It cannot be listened on.
-pub(super) async fn bind(settings: &Settings) -> anyhow::Result<(Server, Option<TcpListener>)> {
+pub(super) async fn bind(settings: &Settings) -> anyhow::Result<(Server, TcpListener)> {
     let server = Server::bind(settings.stream.listen).await?;
     info!(stream = %server.address()?, "listening for streams");
-    let Some(_) = &settings.api.token else {
-        info!("no administrators' API: `api.token` is not set");
-        return Ok((server, None));
-    };
     let api = http::listener("api.listen", settings.api.listen).await?;
     info!(api = %api.local_addr()?, "listening for administrators");
-    Ok((server, Some(api)))
+    Ok((server, api))
 }
 
 /// Serves until `drain`; what is open then is sent away.
@@ -56,8 +57,8 @@ pub(super) async fn bind(settings: &Settings) -> anyhow::Result<(Server, Option<
 /// The settings are refused, or a part failed by our own fault.
 pub(super) async fn run(
     settings: &Settings,
-    (server, api): (Server, Option<TcpListener>),
-    (clock, health): (Clock, Health),
+    (server, api): (Server, TcpListener),
+    (clock, health, fields): (Clock, Health, Arc<Known>),
     drain: CancellationToken,
 ) -> anyhow::Result<()> {
     // Dropped at the end, after the last stream.
@@ -67,6 +68,10 @@ pub(super) async fn run(
     let (control, mut control_ended) = log::start(log, health.clone(), stop.clone())?;
     let topic = tokio::select! {
         topic = described(settings, &health) => topic?,
+        () = drain.cancelled() => return Ok(()),
+    };
+    let key = tokio::select! {
+        key = administration::cursor_key(settings, &control) => key?,
         () = drain.cancelled() => return Ok(()),
     };
     let live = LiveTopic {
@@ -89,23 +94,29 @@ pub(super) async fn run(
             Ok(())
         }
     });
-    if let Some(listener) = api {
-        let routes = api::routes(administrators(
-            settings,
-            (control.clone(), connections.clone(), clock.clone()),
-        )?);
+    let failures = Failures::new(settings.stream.failures_per_minute_max, clock.clone());
+    let api_parts = Parts {
+        control: control.clone(),
+        connections: connections.clone(),
+        clock: clock.clone(),
+        failures: failures.clone(),
+        fields,
+    };
+    let administered = administration::api(settings, api_parts, &key)?;
+    parts.spawn({
         let stop = stop.clone();
-        parts.spawn(async move {
-            axum::serve(listener, routes).with_graceful_shutdown(stop.cancelled_owned()).await?;
+        async move {
+            api::serve(api, administered, stop).await;
             Ok(())
-        });
-    }
+        }
+    });
     let most = settings.stream.connections_per_channel_max;
     let streams = Streams {
         shared: Arc::new(session::Shared { ring, live, clock: clock.clone() }),
         door: Arc::new(TokenDoor::new(control, clock, most)),
-        cursors: Arc::new(cursors(&settings.stream, topic)?),
+        cursors: Arc::new(cursors(&key, topic)?),
         connections,
+        gate: Gate::new(failures, &settings.stream.proxies, settings.stream.key_in_query),
         partition_of,
         tasks: TaskTracker::new(),
     };
@@ -143,38 +154,9 @@ async fn described(settings: &Settings, health: &Health) -> anyhow::Result<Topic
     }
 }
 
-fn cursors(settings: &StreamSettings, topic: Topic) -> anyhow::Result<LiveCursors> {
-    let key = match &settings.cursor_key {
-        Some(key) => key.read().context("stream.cursor_key")?,
-        None => {
-            warn!("`stream.cursor_key` is not set: cursors are good until this process ends");
-            Token::generate()?.reveal().to_owned()
-        }
-    };
-    let cursors = cursor::Cursors::new(key.as_bytes()).context("stream.cursor_key")?;
+fn cursors(key: &[u8], topic: Topic) -> anyhow::Result<LiveCursors> {
+    let cursors = cursor::Cursors::new(key).context("stream.cursor_key")?;
     let id = URL_SAFE_NO_PAD.encode(topic.id);
     let partitions = u32::try_from(topic.partitions).unwrap_or(u32::MAX);
     Ok(LiveCursors::new(cursors, cursor::generation(&id, partitions)))
-}
-
-fn administrators(
-    settings: &Settings,
-    (control, connections, clock): (Control, Connections, Clock),
-) -> anyhow::Result<Api> {
-    let token = settings.api.token.as_ref().context("api.token is not set")?;
-    let token = token.read().context("api.token")?;
-    let limits =
-        Limits { token_overlap_max: settings.stream.token_overlap_max, ..Limits::default() };
-    let public_url = match &settings.stream.public_url {
-        Some(url) => url.trim_end_matches('/').to_owned(),
-        None => format!("ws://{}", settings.stream.listen),
-    };
-    Ok(Api {
-        control,
-        connections,
-        clock,
-        limits,
-        admin: Digest::of(&token),
-        public_url: public_url.into(),
-    })
 }

@@ -27,6 +27,7 @@ use crate::http;
 use super::connections::{Connections, Listener, Opened};
 use super::end::End;
 use super::frames::{CursorText, Transport};
+use super::gate::Gate;
 use super::io::{Body, Socket, read};
 use super::request::{
     Problem, Query, SUBPROTOCOL, Start, offers_subprotocol, opening, token, transport,
@@ -77,6 +78,8 @@ pub struct Streams {
     pub door: Arc<dyn Door>,
     pub cursors: Arc<dyn Cursors>,
     pub connections: Connections,
+    /// What a request passes before it comes to the door.
+    pub gate: Gate,
     /// The partition of an area.
     pub partition_of: fn(&str, u32) -> u32,
     pub tasks: TaskTracker,
@@ -144,7 +147,8 @@ impl Server {
     }
 }
 
-async fn serve_one(socket: TcpStream, address: SocketAddr, router: Router) {
+/// Serves one connection of HTTP, with the bounds and time limits of a head.
+pub(super) async fn serve_one(socket: TcpStream, address: SocketAddr, router: Router) {
     // Small messages are to arrive now, not together later.
     socket.set_nodelay(true).unwrap_or_default();
     let service = TowerToHyperService::new(router.layer(Extension(Peer(address))));
@@ -160,8 +164,9 @@ async fn serve_one(socket: TcpStream, address: SocketAddr, router: Router) {
     }
 }
 
+/// Who is at the other end of the socket.
 #[derive(Debug, Clone, Copy)]
-struct Peer(SocketAddr);
+pub(super) struct Peer(pub(super) SocketAddr);
 
 async fn stream(
     State(streams): State<Streams>,
@@ -173,6 +178,7 @@ async fn stream(
     let headers = request.headers();
     let transport = transport(headers)?;
     let query = Query::read(query.as_deref().unwrap_or_default())?;
+    let address = streams.gate.enter(address, headers, &query)?;
     let accept = match transport {
         Transport::WebSocket => Some(
             opening(headers)
@@ -184,7 +190,8 @@ async fn stream(
     let with_subprotocol = offers_subprotocol(headers);
     let last_event = headers.get("last-event-id").and_then(|value| value.to_str().ok());
     let last_event = last_event.map(str::to_owned);
-    let admitted = streams.door.admit(&channel, token(headers, &query)).await?;
+    let admitted = streams.door.admit(&channel, token(headers, &query)).await;
+    let admitted = admitted.inspect_err(|problem| streams.gate.note(address, problem))?;
     let wish = wish(&streams, (&channel, &admitted), transport, (query, last_event))?;
     let listener = Listener {
         channel: channel.as_str().into(),

@@ -14,6 +14,7 @@ use sluice::health::Health;
 use sluice::stream::connections::Connections;
 use sluice::stream::end::End;
 use sluice::stream::frames::CursorText;
+use sluice::stream::gate::{Failures, Gate};
 use sluice::stream::live::{self, LiveTopic};
 use sluice::stream::request::Problem;
 use sluice::stream::ring::{Place, Ring};
@@ -101,6 +102,7 @@ impl Rig {
             door: Arc::new(OneToken),
             cursors: Arc::new(Plain),
             connections: connections.clone(),
+            gate: Gate::new(Failures::new(60, Clock::system()), &[], true),
             partition_of,
             tasks: TaskTracker::new(),
         };
