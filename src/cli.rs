@@ -12,6 +12,7 @@ pub mod output;
 pub mod check;
 pub mod connect;
 pub mod trial;
+pub mod administration;
 
 use crate::app;
 use crate::clock::Clock;
@@ -64,6 +65,10 @@ enum Command {
         #[arg(long)]
         new_admin_token: bool,
     },
+    /// Channels of the streams: list, make, edit, enable, disable
+    Channels(administration::Channels),
+    /// Access tokens of a channel: list, make, enable, disable
+    Tokens(administration::Tokens),
     /// Write believable gateway events to a source topic, for a first look or for load
     Traffic(TrafficOptions),
     /// Write a small geo database of invented places, free of any licence
@@ -129,6 +134,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Command::Reference { openapi: false } => output::print(&reference::page())?,
         Command::Reference { openapi: true } => output::print(&api::document::text())?,
         Command::GeoDemo { file, csv } => geo_demo(file, csv.as_deref())?,
+        Command::Channels(_) | Command::Tokens(_) => return administer(arguments),
         command => match load(arguments.config.as_deref()) {
             Ok(config) => return with(config, command, arguments.config.clone()),
             Err(faults) => {
@@ -137,6 +143,25 @@ fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             }
         },
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The commands that ask the administrators' API: they need no pipeline.
+fn administer(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let environment = Environment::of_process();
+    let settings = match config::load_settings(arguments.config.as_deref(), &environment) {
+        Ok(settings) => settings,
+        Err(faults) => {
+            complain_of(&faults);
+            return Ok(ExitCode::from(EXIT_CONFIGURATION));
+        }
+    };
+    let answer = match &arguments.command {
+        Command::Channels(asked) => runtime()?.block_on(administration::channels(&settings, asked)),
+        Command::Tokens(asked) => runtime()?.block_on(administration::tokens(&settings, asked)),
+        _ => return Ok(ExitCode::SUCCESS),
+    };
+    output::print(&answer?)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -158,7 +183,10 @@ fn with(config: Config, command: &Command, named: Option<PathBuf>) -> anyhow::Re
             runtime()?.block_on(setup::run(settings, pipelines, task, &mut say))?;
         }
         Command::Traffic(options) => write_traffic(&config, options)?,
-        Command::GeoDemo { .. } | Command::Reference { .. } => {}
+        Command::GeoDemo { .. }
+        | Command::Reference { .. }
+        | Command::Channels(_)
+        | Command::Tokens(_) => {}
     }
     Ok(if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

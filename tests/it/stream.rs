@@ -28,8 +28,10 @@ use tokio_util::task::TaskTracker;
 
 use crate::support::rig::{Kafka, LIVE, until};
 
+mod access;
 mod administration;
 mod client;
+mod process;
 
 use client::Client;
 
