@@ -66,34 +66,13 @@ pub(super) async fn run(
     let _stop_readers = stop.clone().drop_guard();
     let log = LogSettings::new(settings.kafka.clone(), settings.control.topic.clone());
     let (control, mut control_ended) = log::start(log, health.clone(), stop.clone())?;
-    let topic = tokio::select! {
-        topic = described(settings, &health) => topic?,
-        () = drain.cancelled() => return Ok(()),
-    };
     let key = tokio::select! {
         key = administration::cursor_key(settings, &control) => key?,
         () = drain.cancelled() => return Ok(()),
     };
-    let live = LiveTopic {
-        kafka: settings.kafka.clone(),
-        topic: settings.live.topic.clone(),
-        partitions: i32::try_from(topic.partitions).context("the live topic's partitions")?,
-    };
-    let ring = Arc::new(Ring::new(settings.stream.ring_bytes_max));
-    let mut parts: JoinSet<anyhow::Result<()>> = JoinSet::new();
-    parts.spawn_blocking({
-        let (live, ring, health, stop) =
-            (live.clone(), Arc::clone(&ring), health.clone(), stop.clone());
-        move || live::run(&live, &ring, &health, &stop)
-    });
     let connections = Connections::default();
-    parts.spawn({
-        let watch = door::watch(control.clone(), connections.clone(), clock.clone());
-        async move {
-            watch.await;
-            Ok(())
-        }
-    });
+    let mut parts: JoinSet<anyhow::Result<()>> = JoinSet::new();
+    // Administrators are served whether or not there is a live topic.
     let failures = Failures::new(settings.stream.failures_per_minute_max, clock.clone());
     let api_parts = Parts {
         control: control.clone(),
@@ -107,6 +86,29 @@ pub(super) async fn run(
         let stop = stop.clone();
         async move {
             api::serve(api, administered, stop).await;
+            Ok(())
+        }
+    });
+    let topic = tokio::select! {
+        topic = described(settings, &health) => topic?,
+        () = drain.cancelled() => return Ok(()),
+        failed = super::first_failure(&mut parts) => return Err(failed),
+    };
+    let live = LiveTopic {
+        kafka: settings.kafka.clone(),
+        topic: settings.live.topic.clone(),
+        partitions: i32::try_from(topic.partitions).context("the live topic's partitions")?,
+    };
+    let ring = Arc::new(Ring::new(settings.stream.ring_bytes_max));
+    parts.spawn_blocking({
+        let (live, ring, health, stop) =
+            (live.clone(), Arc::clone(&ring), health.clone(), stop.clone());
+        move || live::run(&live, &ring, &health, &stop)
+    });
+    parts.spawn({
+        let watch = door::watch(control.clone(), connections.clone(), clock.clone());
+        async move {
+            watch.await;
             Ok(())
         }
     });

@@ -144,7 +144,11 @@ impl Page {
 
 fn shape(entry: &Entry) -> EntryShape {
     let made = entry.result.as_ref().ok();
-    let channel = entry.command.channel().or_else(|| made?.channel.as_ref());
+    let channel = match &entry.result {
+        Ok(made) => made.channel.as_ref(),
+        Err(Refusal::ChannelExists(channel)) => Some(channel),
+        Err(_) => entry.command.channel(),
+    };
     let mut shape = EntryShape {
         number: entry.number,
         at: entry.at,

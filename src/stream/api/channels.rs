@@ -143,7 +143,7 @@ pub(super) fn channel_to_change(api: &Api, user: &User, id: &str) -> Result<Chan
         }
         // This replica may lag behind the one that has made it; the fold tells.
         None if user.is_administrator_of_everything() => {
-            ChannelId::try_from(id.to_owned()).map_err(|_| not_found())
+            ChannelId::try_from(id.to_owned()).map_err(|_not_an_id| not_found())
         }
         _ => Err(not_found()),
     }

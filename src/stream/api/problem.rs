@@ -75,7 +75,7 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Ids<T> 
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let ids = Path::<T>::from_request_parts(parts, state).await;
-        ids.map(|Path(ids)| Self(ids)).map_err(|_| not_found())
+        ids.map(|Path(ids)| Self(ids)).map_err(|_not_an_id| not_found())
     }
 }
 

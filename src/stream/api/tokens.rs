@@ -128,7 +128,7 @@ pub(super) async fn edit(
     Body(Edit { enabled }): Body<Edit>,
 ) -> Result<Json<TokenShape>, Problem> {
     let channel = channel_to_change(&api, &user, &id)?;
-    let of = TokenId::try_from(token.clone()).map_err(|_| not_found())?;
+    let of = TokenId::try_from(token.clone()).map_err(|_not_an_id| not_found())?;
     let command = Command::SetTokenEnabled { channel, token: of, enabled };
     Asking { api: &api, user: &user, id: chosen }.apply(command).await?;
     show(State(api), Extension(user), Ids((id, token))).await

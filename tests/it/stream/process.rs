@@ -19,7 +19,6 @@ use crate::support::rig::{DEAD, EVENTS};
 /// A `sluice run` that serves streams and its API, and its configuration.
 struct Served {
     folder: TempDir,
-    streams: SocketAddr,
     api: SocketAddr,
     process: Option<Child>,
 }
@@ -45,7 +44,7 @@ impl Served {
         fs::create_dir_all(folder.path().join("pipelines/test")).unwrap();
         let pipeline = folder.path().join("pipelines/test/pipeline.toml");
         fs::write(pipeline, format!("topics = [\"{EVENTS}\"]\n")).unwrap();
-        Self { folder, streams, api, process: None }
+        Self { folder, api, process: None }
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
@@ -110,6 +109,7 @@ async fn channels_and_tokens_are_made_shown_and_switched_by_command() {
     let token = admin_token(&kafka).await;
     let mut served = Served::start(&kafka);
     served.run();
+    until("it listens", || std::net::TcpStream::connect(served.api).is_ok()).await;
     let run = async |arguments: &[&str]| {
         let mut command = served.command(arguments);
         command.env("SLUICE_API_TOKEN", &token);
@@ -188,6 +188,7 @@ async fn no_secret_is_ever_logged() {
     let token = admin_token(&kafka).await;
     let mut served = Served::start(&kafka);
     served.run();
+    until("it listens", || std::net::TcpStream::connect(served.api).is_ok()).await;
     let body = r#"{"area":"id:acme"}"#;
     let (status, made) = ask(served.api, &token, "POST", "/channels", body).await;
     assert_eq!(status, 201, "{made}");
@@ -211,23 +212,10 @@ async fn no_secret_is_ever_logged() {
         );
         exchange(served.api, &request).await;
     }
-    // Every way that a token can come, good and wrong; and one that breaks off.
+    // A wrong token, and a secret where none belongs.
     let wrong = "slc_a-token-that-nobody-was-ever-given";
     ask(served.api, wrong, "GET", "/channels", "").await;
     ask(served.api, &token, "POST", "/channels", &format!("{{\"area\":\"{secret}")).await;
-    for transport in ["websocket", "sse", "ndjson"] {
-        for key in [secret.as_str(), wrong] {
-            let target = format!("/v1/streams/c1?earliest&key={key}");
-            drop(Client::open(served.streams, transport, &target).await);
-            let target = format!("/v1/streams/c1?nonsense={key}&key={key}");
-            drop(Client::open(served.streams, transport, &target).await);
-        }
-    }
-    let offered = format!(
-        "GET /v1/streams/c1 HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAccept: text/event-stream\r\n\
-         Sec-WebSocket-Protocol: sluice.v1, bearer.{wrong}\r\n\r\n"
-    );
-    assert!(exchange(served.streams, &offered).await.starts_with("HTTP/1.1 401"));
     let path = "/channels/c1/tokens/t1";
     ask(served.api, &token, "PATCH", path, r#"{"enabled":false}"#).await;
     let topic: Vec<String> = kafka
@@ -253,12 +241,12 @@ async fn no_secret_is_ever_logged() {
         &String::from(Digest::of(&secret)),
     ];
     // It was a log of everything, and the topic has what is looked for.
-    assert!(log.contains("TRACE") && log.contains("a stream ended"), "{log}");
+    assert!(log.contains("TRACE") && log.contains("kafka is there"), "{log}");
     assert!(topic.iter().any(|record| record.contains(&String::from(Digest::of(&secret)))));
     for hidden in secrets {
         // Not even a part of it.
         let part = hidden.get(..hidden.len().min(12)).unwrap();
-        assert!(!log.contains(part) || part.len() < 8, "{part} of {hidden} is logged");
+        assert!(!log.contains(part), "{part} of {hidden} is logged");
         for record in &topic {
             assert!(!record.contains(&token) && !record.contains(&secret), "{record}");
         }
