@@ -30,6 +30,7 @@ use crate::support::rig::{Kafka, LIVE, until};
 
 mod access;
 mod administration;
+mod answers;
 mod client;
 mod process;
 
