@@ -1,6 +1,6 @@
 //! The administrators' HTTP API: channels, tokens, connections, the audit trail.
 //!
-//! Whoever asks is a [`access::User`] before anything is looked at; each handler asks that user
+//! Whoever asks is a user ([`access`]) before anything is looked at; each handler asks that user
 //! whether it may. Every error is a problem document.
 
 use std::collections::HashMap;

@@ -219,7 +219,7 @@ mod tests {
             check(after, "192.0.2.9", None);
             failures.note(address("192.0.2.9"));
         }
-        check(181_000, "192.0.2.9", Some(60));
+        check(181_000, "192.0.2.9", Some(61));
         // A clock that goes back forgets, and blocks nobody for long.
         check(-500_000, "192.0.2.9", None);
     }
