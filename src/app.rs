@@ -27,8 +27,8 @@ use crate::ledger::Ledger;
 use crate::metrics::{Metrics, conservation};
 use crate::pipeline::{self, Path, Prepare};
 use crate::prepare::{self, Scratch};
-use crate::stream::filter::Known;
 use crate::source::{self, Budget, Reading, Shared};
+use crate::stream::filter::Known;
 use crate::telemetry;
 
 mod geo;
@@ -122,8 +122,8 @@ pub async fn run(config: Config, load: Load, shutdown: Shutdown) -> anyhow::Resu
     let mut streams = JoinSet::new();
     if let Some(listeners) = listeners {
         let settings = config.settings.clone();
-        let known = Known::of_pipelines(&config.pipelines);
-        let given = (clock.clone(), health.clone(), metrics.clone(), known);
+        let fields = Arc::new(Known::of_pipelines(&config.pipelines));
+        let given = (clock.clone(), health.clone(), metrics.clone(), fields);
         let drain = shutdown.drain.clone();
         streams.spawn(async move {
             Box::pin(stream::run(&settings, listeners, given, drain)).await

@@ -12,6 +12,7 @@ pub mod output;
 pub mod check;
 pub mod connect;
 pub mod trial;
+pub mod administration;
 
 use crate::app;
 use crate::clock::Clock;
@@ -21,6 +22,7 @@ use crate::config::pipeline::PipelineSpec;
 use crate::config::{self, Config, reference};
 use crate::geo::demo;
 use crate::prepare::plan::Plan;
+use crate::stream::api;
 use crate::{setup, traffic};
 
 /// The configuration, or the command line itself, is at fault.
@@ -53,12 +55,20 @@ enum Command {
         #[arg(long)]
         connect: bool,
     },
-    /// Create or update the index template, the lifecycle policy and the topics; can be repeated
+    /// Create or update the index template, the lifecycle policy, the topics and the secrets of
+    /// the streams; can be repeated
     Setup {
         /// Only say what would be done
         #[arg(long)]
         dry_run: bool,
+        /// Make and print an administrators' token; the one before it and all sessions end
+        #[arg(long)]
+        new_admin_token: bool,
     },
+    /// Channels of the streams: list, make, edit, enable, disable
+    Channels(administration::Channels),
+    /// Access tokens of a channel: list, make, enable, disable
+    Tokens(administration::Tokens),
     /// Write believable gateway events to a source topic, for a first look or for load
     Traffic(TrafficOptions),
     /// Write a small geo database of invented places, free of any licence
@@ -70,7 +80,11 @@ enum Command {
         csv: Option<PathBuf>,
     },
     /// Print the configuration reference as Markdown
-    Reference,
+    Reference {
+        /// Print the OpenAPI document of the administrators' API instead
+        #[arg(long)]
+        openapi: bool,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -117,8 +131,10 @@ fn is_reader_gone(error: &anyhow::Error) -> bool {
 
 fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     match &arguments.command {
-        Command::Reference => output::print(&reference::page())?,
+        Command::Reference { openapi: false } => output::print(&reference::page())?,
+        Command::Reference { openapi: true } => output::print(&api::document::text())?,
         Command::GeoDemo { file, csv } => geo_demo(file, csv.as_deref())?,
+        Command::Channels(_) | Command::Tokens(_) => return administer(arguments),
         command => match load(arguments.config.as_deref()) {
             Ok(config) => return with(config, command, arguments.config.clone()),
             Err(faults) => {
@@ -127,6 +143,25 @@ fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             }
         },
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The commands that ask the administrators' API: they need no pipeline.
+fn administer(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let environment = Environment::of_process();
+    let settings = match config::load_settings(arguments.config.as_deref(), &environment) {
+        Ok(settings) => settings,
+        Err(faults) => {
+            complain_of(&faults);
+            return Ok(ExitCode::from(EXIT_CONFIGURATION));
+        }
+    };
+    let answer = match &arguments.command {
+        Command::Channels(asked) => runtime()?.block_on(administration::channels(&settings, asked)),
+        Command::Tokens(asked) => runtime()?.block_on(administration::tokens(&settings, asked)),
+        _ => return Ok(ExitCode::SUCCESS),
+    };
+    output::print(&answer?)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -142,12 +177,16 @@ fn with(config: Config, command: &Command, named: Option<PathBuf>) -> anyhow::Re
                 is_well = runtime()?.block_on(connect::run(&config, &mut say))?;
             }
         }
-        Command::Setup { dry_run } => {
+        Command::Setup { dry_run, new_admin_token } => {
             let (settings, pipelines) = (&config.settings, &config.pipelines);
-            runtime()?.block_on(setup::run(settings, pipelines, *dry_run, &mut say))?;
+            let task = setup::Task { dry_run: *dry_run, new_admin_token: *new_admin_token };
+            runtime()?.block_on(setup::run(settings, pipelines, task, &mut say))?;
         }
         Command::Traffic(options) => write_traffic(&config, options)?,
-        Command::GeoDemo { .. } | Command::Reference => {}
+        Command::GeoDemo { .. }
+        | Command::Reference { .. }
+        | Command::Channels(_)
+        | Command::Tokens(_) => {}
     }
     Ok(if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

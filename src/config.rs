@@ -19,6 +19,7 @@ pub mod units;
 pub mod names;
 pub mod folders;
 pub mod sluice_toml;
+pub mod api_toml;
 pub mod pipeline_toml;
 
 use environment::Environment;
@@ -107,6 +108,23 @@ pub fn load(
     }
     let pipelines = found.into_iter().map(|(spec, _)| spec).collect();
     Ok(Config { settings, pipelines, files, notes })
+}
+
+/// Reads `sluice.toml` alone, for commands that need no pipeline; the file is found as by [`load`].
+///
+/// # Errors
+/// Every fault of it.
+pub fn load_settings(
+    named: Option<&Path>,
+    environment: &Environment,
+) -> Result<Settings, Vec<Fault>> {
+    let mut faults = Vec::new();
+    let (file, text) = main_file(named, environment, &mut faults);
+    let found = file.as_deref().zip(text.as_deref());
+    let mut reader = Reader::new(keys::SETTINGS, found, Some(environment), environment::PREFIX);
+    let settings = sluice_toml::read(&mut reader);
+    faults.extend(reader.into_faults());
+    if faults.is_empty() { Ok(settings) } else { Err(faults) }
 }
 
 fn main_file(

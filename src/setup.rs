@@ -1,4 +1,5 @@
-//! `sluice setup`: the index template, the lifecycle policy, the topics. It can be repeated: what
+//! `sluice setup`: the index template, the lifecycle policy, the topics, the secrets of Call Log
+//! Streams. It can be repeated: what
 //! is there and right is left alone.
 
 use anyhow::bail;
@@ -18,16 +19,26 @@ use crate::health::Health;
 use crate::metrics::Metrics;
 
 pub mod topics;
+pub mod secrets;
 
-/// Sets everything up, or with `dry_run` says what would be done. Each line of progress goes to
-/// `say`.
+/// How it is to be done.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Task {
+    /// Only say what would be done.
+    pub dry_run: bool,
+    /// Make an administrators' token, whether or not there is one.
+    pub new_admin_token: bool,
+}
+
+/// Sets everything up, or says what would be done. Each line of progress goes to `say`; one of them
+/// may be a new administrators' token.
 ///
 /// # Errors
 /// Where Kafka or the index cannot be reached, or refuses.
 pub async fn run(
     settings: &Settings,
     pipelines: &[PipelineSpec],
-    dry_run: bool,
+    task: Task,
     say: &mut (dyn FnMut(String) + Send),
 ) -> anyhow::Result<()> {
     let index = index(settings)?;
@@ -43,12 +54,15 @@ pub async fn run(
         settings: &settings.index,
         pipelines,
     };
-    let mut work = Work { client, dry_run, say, is_done: true };
+    let mut work = Work { client, dry_run: task.dry_run, say, is_done: true };
     work.lifecycle(&target).await?;
     for template in template::templates(&target) {
         work.template(&template).await?;
     }
-    work.topics(settings, pipelines).await?;
+    let is_control_there = work.topics(settings, pipelines).await?;
+    if settings.live.on && secrets::make(settings, task, is_control_there, &mut *work.say).await? {
+        work.is_done = false;
+    }
     if work.is_done {
         (work.say)("nothing to do".to_owned());
     }
@@ -141,18 +155,21 @@ impl Work<'_> {
         Ok(())
     }
 
+    /// Answers whether the control topic is there now.
     async fn topics(
         &mut self,
         settings: &Settings,
         pipelines: &[PipelineSpec],
-    ) -> anyhow::Result<()> {
+    ) -> anyhow::Result<bool> {
         let wanted = topics::wanted(settings, pipelines);
         let made = topics::make(settings, &wanted, self.dry_run).await?;
+        let mut is_control_there = true;
         for (topic, made) in wanted.iter().zip(made) {
             let name = &topic.name;
             match made {
                 topics::Made::Created => {
                     self.is_done = false;
+                    is_control_there &= !(self.dry_run && *name == settings.control.topic);
                     let done = if self.dry_run { "would be created" } else { "created" };
                     (self.say)(format!("kafka: topic {name} {done}"));
                     for (key, value) in topic.settings.iter().filter(|_| self.dry_run) {
@@ -169,7 +186,7 @@ impl Work<'_> {
                 }
             }
         }
-        Ok(())
+        Ok(is_control_there)
     }
 }
 

@@ -31,6 +31,7 @@ mod versioned;
 pub mod control;
 pub mod presence;
 pub mod door;
+pub mod gate;
 pub mod lines;
 pub mod cursor;
 pub mod seal;

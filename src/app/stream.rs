@@ -13,21 +13,21 @@ use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use crate::clock::Clock;
-use crate::config::settings::{Settings, StreamSettings};
+use crate::config::settings::Settings;
 use crate::deliver::mirror::partition_of;
 use crate::health::{Component, Health};
 use crate::http;
-use crate::stream::api::{self, Api};
 use crate::metrics::Metrics;
 use crate::metrics::stream::StreamMetrics;
+use crate::stream::api;
 use crate::stream::catch_up::CatchUps;
 use crate::stream::connections::Connections;
 use crate::stream::control::log::{self, LogSettings};
-use crate::stream::control::{Control, Digest, Limits, Token};
 use crate::stream::cursor;
 use crate::stream::dictionary::Dictionary;
 use crate::stream::door::{self, TokenDoor};
 use crate::stream::filter::Known;
+use crate::stream::gate::{Failures, Gate};
 use crate::stream::live::{self, LiveTopic};
 use crate::stream::ring::Ring;
 use crate::stream::seal::LiveCursors;
@@ -38,6 +38,10 @@ use crate::stream::shape::Shapes;
 use crate::stream::topic_id::{self, Topic};
 use crate::stream::wish::Offer;
 
+mod administration;
+
+use administration::Parts;
+
 /// A topic that cannot be described is asked for again this much later.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 const MEASURE_EVERY: Duration = Duration::from_secs(1);
@@ -47,16 +51,12 @@ const ASK_TIMEOUT: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// It cannot be listened on.
-pub(super) async fn bind(settings: &Settings) -> anyhow::Result<(Server, Option<TcpListener>)> {
+pub(super) async fn bind(settings: &Settings) -> anyhow::Result<(Server, TcpListener)> {
     let server = Server::bind(settings.stream.listen).await?;
     info!(stream = %server.address()?, "listening for streams");
-    let Some(_) = &settings.api.token else {
-        info!("no administrators' API: `api.token` is not set");
-        return Ok((server, None));
-    };
     let api = http::listener("api.listen", settings.api.listen).await?;
     info!(api = %api.local_addr()?, "listening for administrators");
-    Ok((server, Some(api)))
+    Ok((server, api))
 }
 
 /// Serves until `drain`; what is open then is sent away.
@@ -65,8 +65,8 @@ pub(super) async fn bind(settings: &Settings) -> anyhow::Result<(Server, Option<
 /// The settings are refused, or a part failed by our own fault.
 pub(super) async fn run(
     settings: &Settings,
-    (server, api): (Server, Option<TcpListener>),
-    (clock, health, metrics, known): (Clock, Health, Metrics, Known),
+    (server, api): (Server, TcpListener),
+    (clock, health, metrics, fields): (Clock, Health, Metrics, Arc<Known>),
     drain: CancellationToken,
 ) -> anyhow::Result<()> {
     // Dropped at the end, after the last stream.
@@ -74,9 +74,33 @@ pub(super) async fn run(
     let _stop_readers = stop.clone().drop_guard();
     let log = LogSettings::new(settings.kafka.clone(), settings.control.topic.clone());
     let (control, mut control_ended) = log::start(log, health.clone(), stop.clone())?;
+    let key = tokio::select! {
+        key = administration::cursor_key(settings, &control) => key?,
+        () = drain.cancelled() => return Ok(()),
+    };
+    let connections = Connections::default();
+    let mut parts: JoinSet<anyhow::Result<()>> = JoinSet::new();
+    // Administrators are served whether or not there is a live topic.
+    let failures = Failures::new(settings.stream.failures_per_minute_max, clock.clone());
+    let api_parts = Parts {
+        control: control.clone(),
+        connections: connections.clone(),
+        clock: clock.clone(),
+        failures: failures.clone(),
+        fields: Arc::clone(&fields),
+    };
+    let administered = administration::api(settings, api_parts, &key)?;
+    parts.spawn({
+        let stop = stop.clone();
+        async move {
+            api::serve(api, administered, stop).await;
+            Ok(())
+        }
+    });
     let topic = tokio::select! {
         topic = described(settings, &health) => topic?,
         () = drain.cancelled() => return Ok(()),
+        failed = super::first_failure(&mut parts) => return Err(failed),
     };
     let partitions = i32::try_from(topic.partitions).context("the live topic's partitions")?;
     let live = LiveTopic {
@@ -85,7 +109,6 @@ pub(super) async fn run(
         partitions,
     };
     let ring = Arc::new(Ring::new(settings.stream.ring_bytes_max));
-    let mut parts: JoinSet<anyhow::Result<()>> = JoinSet::new();
     parts.spawn_blocking({
         let (live, ring, health, stop) =
             (live.clone(), Arc::clone(&ring), health.clone(), stop.clone());
@@ -94,7 +117,6 @@ pub(super) async fn run(
     let catch_ups = CatchUps::new(live);
     metrics.stream.ring_bytes_max.set(gauged(settings.stream.ring_bytes_max));
     parts.spawn(measure(Arc::clone(&ring), catch_ups.clone(), metrics.stream.clone()));
-    let connections = Connections::default();
     parts.spawn({
         let watch = door::watch(control.clone(), connections.clone(), clock.clone());
         async move {
@@ -102,17 +124,6 @@ pub(super) async fn run(
             Ok(())
         }
     });
-    if let Some(listener) = api {
-        let routes = api::routes(administrators(
-            settings,
-            (control.clone(), connections.clone(), clock.clone()),
-        )?);
-        let stop = stop.clone();
-        parts.spawn(async move {
-            axum::serve(listener, routes).with_graceful_shutdown(stop.cancelled_owned()).await?;
-            Ok(())
-        });
-    }
     let most = settings.stream.connections_per_channel_max;
     let streams = Streams {
         shared: Arc::new(session::Shared {
@@ -123,14 +134,15 @@ pub(super) async fn run(
             upstream_stalled: metrics.polling_paused.clone(),
         }),
         door: Arc::new(TokenDoor::new(control, clock, most)),
-        cursors: Arc::new(cursors(&settings.stream, topic)?),
+        cursors: Arc::new(cursors(&key, topic)?),
         connections,
         offer: Offer {
-            known: Arc::new(known),
+            known: fields,
             shapes: Shapes::new(Arc::new(Dictionary::built_in()?)),
             selections: Selections::default(),
         },
         partitions,
+        gate: Gate::new(failures, &settings.stream.proxies, settings.stream.key_in_query),
         partition_of,
         tasks: TaskTracker::new(),
     };
@@ -186,38 +198,9 @@ async fn described(settings: &Settings, health: &Health) -> anyhow::Result<Topic
     }
 }
 
-fn cursors(settings: &StreamSettings, topic: Topic) -> anyhow::Result<LiveCursors> {
-    let key = match &settings.cursor_key {
-        Some(key) => key.read().context("stream.cursor_key")?,
-        None => {
-            warn!("`stream.cursor_key` is not set: cursors are good until this process ends");
-            Token::generate()?.reveal().to_owned()
-        }
-    };
-    let cursors = cursor::Cursors::new(key.as_bytes()).context("stream.cursor_key")?;
+fn cursors(key: &[u8], topic: Topic) -> anyhow::Result<LiveCursors> {
+    let cursors = cursor::Cursors::new(key).context("stream.cursor_key")?;
     let id = URL_SAFE_NO_PAD.encode(topic.id);
     let partitions = u32::try_from(topic.partitions).unwrap_or(u32::MAX);
     Ok(LiveCursors::new(cursors, cursor::generation(&id, partitions)))
-}
-
-fn administrators(
-    settings: &Settings,
-    (control, connections, clock): (Control, Connections, Clock),
-) -> anyhow::Result<Api> {
-    let token = settings.api.token.as_ref().context("api.token is not set")?;
-    let token = token.read().context("api.token")?;
-    let limits =
-        Limits { token_overlap_max: settings.stream.token_overlap_max, ..Limits::default() };
-    let public_url = match &settings.stream.public_url {
-        Some(url) => url.trim_end_matches('/').to_owned(),
-        None => format!("ws://{}", settings.stream.listen),
-    };
-    Ok(Api {
-        control,
-        connections,
-        clock,
-        limits,
-        admin: Digest::of(&token),
-        public_url: public_url.into(),
-    })
 }

@@ -146,11 +146,20 @@ pub static SETTINGS: &[Key] = keys! {
     "stream.sockets_max", COUNT, "10000", "Connections at a time; who comes beyond that waits.";
     "stream.connections_per_channel_max", COUNT, "5", "Listeners of a channel at a time.";
     "stream.token_overlap_max", COUNT, "1", "Tokens of a channel that may be enabled at a time.";
-    "stream.cursor_key", Kind::Secret, "", "Signs cursors, at least 16 bytes, the same on every replica; without it cursors are good until the process ends.";
+    "stream.cursor_key", Kind::Secret, "", "Signs cursors, at least 16 bytes, the same on every replica; without it the key that `sluice setup` makes in the control topic.";
+    "stream.key_in_query", Kind::Bool, "true", "Take access tokens from `?key=` as well: Mashery's clients and browsers need it.";
+    "stream.failures_per_minute_max", COUNT, "60", "Wrong tokens within a minute, of streams and the API together, after which an address (of IPv6 a /64) is told to wait.";
+    "stream.proxies", Kind::Texts, "[]", "Proxies before `stream.listen`, as addresses or networks (`10.0.0.0/8`): of them `X-Forwarded-For` is believed.";
     "stream.drain", Kind::Duration, "\"5s\"", "Over how long listeners are sent away when the process ends.";
 
     "api.listen", Kind::Text, "\"127.0.0.1:9602\"", "Where administrators find `/api/v1/`.";
-    "api.token", Kind::Secret, "", "The administrators' token; without it there is no API.";
+    "api.token", Kind::Secret, "", "The administrators' token; without it the one that `sluice setup` makes and prints once.";
+    "api.public_url", Kind::Text, "", "What browsers reach that address by, as in `https://sluice.example.com`; with `https` session cookies are for TLS only.";
+    "api.session_max", Kind::Duration, "\"12h\"", "How long a browser's session lasts.";
+    "api.proxy.addresses", Kind::Texts, "[]", "Proxies before `api.listen` that name the user, as addresses or networks; none: no header names anybody.";
+    "api.proxy.user_header", Kind::Text, "\"X-Forwarded-User\"", "The header with the user's name.";
+    "api.proxy.groups_header", Kind::Text, "\"X-Forwarded-Groups\"", "The header with the user's groups, separated by commas.";
+    "api.roles", Kind::Tables(ROLE), "[]", "What the groups of a proxy's users may do; who is in none of them may do nothing.";
 
     "geo.databases", Kind::Paths, "[]", "MaxMind DB files: one, or one for IPv4 and one for IPv6; none: no look-ups.";
     "geo.work_dir", Kind::Path, "", "Where the private copies of the files are kept while they are in use, twice the size of each; without it the system's temporary folder.";
@@ -172,6 +181,12 @@ pub static SETTINGS: &[Key] = keys! {
     "log.format", Kind::Choice(&["text", "json"]), "\"text\"", "Lines for people or for machines, on standard error.";
     "log.level", Kind::Text, "\"info\"", "A filter as in `info,sluice=debug`.";
     "log.lines_per_minute_max", COUNT, "60", "Lines of one kind within a minute; the rest is counted and said once.";
+};
+
+const ROLE: &[Key] = keys! {
+    "group", Kind::Text, "", "The group.";
+    "role", Kind::Choice(&["administrator", "area-administrator", "area-reader"]), "\"area-reader\"", "An administrator of everything, or one or a reader of `areas`.";
+    "areas", Kind::Texts, "[]", "The areas, as in `id:5a1f00`; an administrator of everything has none.";
 };
 
 const GEO_PAIR: &[Key] = keys! {

@@ -6,6 +6,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use axum::http::HeaderName;
+use ipnet::IpNet;
+
 mod defaults;
 
 /// The whole of `sluice.toml`.
@@ -247,7 +250,14 @@ pub struct StreamSettings {
     pub sockets_max: usize,
     pub connections_per_channel_max: usize,
     pub token_overlap_max: u32,
+    /// `None`: the one in the control topic.
     pub cursor_key: Option<Secret>,
+    /// Whether an access token may come as `?key=`.
+    pub key_in_query: bool,
+    /// Of one address.
+    pub failures_per_minute_max: u32,
+    /// Those whose `X-Forwarded-For` is believed.
+    pub proxies: Vec<IpNet>,
     /// Over how long listeners are sent away at the end.
     pub drain: Duration,
 }
@@ -256,8 +266,37 @@ pub struct StreamSettings {
 #[derive(Debug, Clone)]
 pub struct ApiSettings {
     pub listen: SocketAddr,
-    /// `None`: no API.
+    /// `None`: the one whose digest is in the control topic.
     pub token: Option<Secret>,
+    /// What browsers reach it by, without a slash at its end.
+    pub public_url: Option<String>,
+    pub session_max: Duration,
+    pub proxy: ProxySettings,
+    pub roles: Vec<RoleSettings>,
+}
+
+/// Who may name users to the API, and how.
+#[derive(Debug, Clone)]
+pub struct ProxySettings {
+    /// None: nobody may.
+    pub addresses: Vec<IpNet>,
+    pub user_header: HeaderName,
+    pub groups_header: HeaderName,
+}
+
+/// What the users of a group may do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoleSettings {
+    pub group: String,
+    pub role: Role,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Role {
+    /// Of everything.
+    Administrator,
+    AreaAdministrator(Vec<String>),
+    AreaReader(Vec<String>),
 }
 
 #[derive(Debug, Clone)]

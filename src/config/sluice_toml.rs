@@ -4,13 +4,14 @@ use std::net::SocketAddr;
 
 use url::Url;
 
+use super::api_toml::{self, networks};
 use super::fault::nearest;
 use super::names;
 use super::reader::Reader;
 use super::settings::{
-    ApiSettings, BrakeSettings, ControlSettings, DeadLetterSettings, GeoSettings, GroupProtocol,
-    HttpSettings, IndexAuth, IndexSettings, KafkaSecurity, KafkaSettings, Limits, LiveSettings,
-    LogFormat, LogSettings, Sasl, SaslMechanism, Settings, Start, StreamSettings,
+    BrakeSettings, ControlSettings, DeadLetterSettings, GeoSettings, GroupProtocol, HttpSettings,
+    IndexAuth, IndexSettings, KafkaSecurity, KafkaSettings, Limits, LiveSettings, LogFormat,
+    LogSettings, Sasl, SaslMechanism, Settings, Start, StreamSettings,
 };
 use super::without_user;
 
@@ -59,7 +60,7 @@ pub fn read(from: &mut Reader<'_>) -> Settings {
             replication: from.integer("control.replication"),
         },
         stream: stream(from),
-        api: ApiSettings { listen: listen(from, "api.listen"), token: from.secret("api.token") },
+        api: api_toml::read(from),
         geo: GeoSettings {
             databases: from.paths("geo.databases"),
             work_dir: from.path("geo.work_dir"),
@@ -311,11 +312,14 @@ fn stream(from: &mut Reader<'_>) -> StreamSettings {
         connections_per_channel_max: from.integer("stream.connections_per_channel_max"),
         token_overlap_max: from.integer("stream.token_overlap_max"),
         cursor_key: from.secret("stream.cursor_key"),
+        key_in_query: from.bool("stream.key_in_query"),
+        failures_per_minute_max: from.integer("stream.failures_per_minute_max"),
+        proxies: networks(from, "stream.proxies"),
         drain: from.duration("stream.drain"),
     }
 }
 
-fn listen(from: &mut Reader<'_>, key: &str) -> SocketAddr {
+pub(super) fn listen(from: &mut Reader<'_>, key: &str) -> SocketAddr {
     let text = from.text(key);
     text.parse().unwrap_or_else(|_| {
         let hint = Some("as in `127.0.0.1:9600`".to_owned());

@@ -1,307 +1,188 @@
-//! The administrators' HTTP API: channels, tokens, connections.
+//! The administrators' HTTP API: channels, tokens, connections, the audit trail.
+//!
+//! Whoever asks is a user ([`access`]) before anything is looked at; each handler asks that user
+//! whether it may. Every error is a problem document.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use axum::Router;
-use axum::body::Bytes;
-use axum::extract::{Path, Request, State};
-use axum::http::{StatusCode, header};
-use axum::middleware::{self, Next};
-use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get, patch, post};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use axum::extract::DefaultBodyLimit;
+use axum::routing::get;
+use axum::{Router, middleware};
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::clock::{Clock, Millis};
 
 use super::connections::Connections;
 use super::control::log::Applied;
-use super::control::{
-    Channel, Command, Control, ControlError, Digest, Limits, Refusal, Token, TokenEntry,
-    TokenOptions, TokenSpec,
-};
-use super::end::End;
-use super::ids::{Actor, ChannelId, TokenId};
+use super::control::{Command, Control, ControlError, Limits, Refusal};
+use super::filter::Known;
+use super::gate::Gate;
+use super::ids::CommandId;
 use super::request::Problem;
+use super::server::serve_one;
 
-/// A request's body: names and descriptions.
+pub mod access;
+pub mod session;
+pub mod document;
+mod problem;
+mod shapes;
+mod channels;
+mod tokens;
+mod audit;
+mod connections;
+
+use access::{Access, User};
+
+/// A request's body: names, descriptions and filters.
 const BODY_BYTES_MAX: usize = 64 * 1024;
-
-/// Whoever holds the administrators' token.
-const ADMINISTRATOR: &str = "administrator";
+/// Connections at a time; who comes beyond that waits.
+const SOCKETS_MAX: usize = 256;
 
 /// What the API works on.
 #[derive(Debug, Clone)]
 pub struct Api {
     pub control: Control,
     pub connections: Connections,
+    pub usage: Arc<dyn Usage>,
     pub clock: Clock,
     pub limits: Limits,
-    /// Of the administrators' token.
-    pub admin: Digest,
+    pub access: Arc<Access>,
+    /// With the failures that the streams count as well.
+    pub gate: Gate,
+    /// What a token's filter may ask for.
+    pub fields: Arc<Known>,
     /// What stands before `/v1/streams/…` in the URLs that are shown.
     pub public_url: Arc<str>,
 }
 
-/// Every route, behind the administrators' token.
-pub fn routes(api: Api) -> Router {
-    Router::new()
-        .route("/api/v1/channels", get(channels).post(generate))
-        .route("/api/v1/channels/{channel}", get(channel).patch(edit))
-        .route("/api/v1/channels/{channel}/tokens", post(new_token))
-        .route("/api/v1/channels/{channel}/tokens/{token}", patch(toggle))
-        .route("/api/v1/channels/{channel}/audit", get(audit))
-        .route("/api/v1/connections", get(connections))
-        .route("/api/v1/connections/{connection}", delete(disconnect))
-        .layer(middleware::from_fn_with_state(api.clone(), authorized))
-        .layer(axum::extract::DefaultBodyLimit::max(BODY_BYTES_MAX))
+/// What is known of the use of channels and tokens.
+pub trait Usage: Send + Sync + std::fmt::Debug + 'static {
+    /// Live connections by channel; a channel without any may be missing.
+    fn connections(&self) -> HashMap<Arc<str>, usize>;
+    /// When a token last opened a stream; `None`: never, or nobody knows.
+    fn last_used(&self, token: &str) -> Option<Millis>;
+}
+
+/// Of this replica alone.
+impl Usage for Connections {
+    fn connections(&self) -> HashMap<Arc<str>, usize> {
+        let mut counts = HashMap::new();
+        for (_, listener) in self.list() {
+            *counts.entry(listener.channel).or_default() += 1;
+        }
+        counts
+    }
+
+    fn last_used(&self, _: &str) -> Option<Millis> {
+        None
+    }
+}
+
+/// Every route that is behind [`access::authorized`], with its description.
+fn described() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(channels::list, channels::generate))
+        .routes(routes!(channels::show, channels::edit))
+        .routes(routes!(tokens::list, tokens::create))
+        .routes(routes!(tokens::show, tokens::edit))
+        .routes(routes!(audit::of_channel))
+        .routes(routes!(audit::of_all))
+        .routes(routes!(connections::list))
+        .routes(routes!(connections::disconnect))
+        .routes(routes!(session::show, session::begin, session::end))
+}
+
+/// Every route; [`serve_one`] says who is at the other end.
+fn routes(api: Api) -> Router {
+    let (router, _) = described().split_for_parts();
+    let document: Arc<str> = document::text().into();
+    let documented = get(move || async move { problem::json(document.to_string()) });
+    router
+        .fallback(problem::no_such_path)
+        .method_not_allowed_fallback(problem::no_such_method)
+        .layer(middleware::from_fn_with_state(api.clone(), access::authorized))
+        .route("/api/v1/openapi.json", documented.fallback(problem::no_such_method))
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(api)
 }
 
-async fn authorized(State(api): State<Api>, request: Request, next: Next) -> Response {
-    let header = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let token = header.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
-    if Digest::of(token.trim()) == api.admin {
-        return next.run(request).await;
-    }
-    Problem::new(401, "unauthorized", "the administrators' token is needed").into_response()
-}
-
-async fn channels(State(api): State<Api>) -> Response {
-    let state = api.control.state();
-    let all: Vec<_> = state.channels().map(|channel| api.show(channel)).collect();
-    answer(&json!({ "channels": all }))
-}
-
-async fn channel(State(api): State<Api>, Path(id): Path<String>) -> Result<Response, Problem> {
-    Ok(answer(&api.show(api.control.state().channel(&id).ok_or_else(not_found)?)))
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Generate {
-    area: String,
-    #[serde(default)]
-    token: Options,
-}
-
-/// T7.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct Options {
-    /// Milliseconds since the Unix epoch.
-    expires: Option<Millis>,
-    connections_max: Option<u32>,
-}
-
-impl From<Options> for TokenOptions {
-    fn from(asked: Options) -> Self {
-        let Options { expires, connections_max } = asked;
-        Self { expires, connections_max, filter: None, fields: None }
+/// Serves until `stop`; what is asked then is answered still, for as long as the process lives.
+pub async fn serve(listener: TcpListener, api: Api, stop: CancellationToken) {
+    let router = routes(api);
+    let places = Arc::new(Semaphore::new(SOCKETS_MAX));
+    let mut open = JoinSet::new();
+    loop {
+        let place = tokio::select! {
+            () = stop.cancelled() => return,
+            Some(_) = open.join_next() => continue,
+            place = Arc::clone(&places).acquire_owned() => place,
+        };
+        let accepted = tokio::select! {
+            () = stop.cancelled() => return,
+            accepted = listener.accept() => accepted,
+        };
+        let Ok((socket, address)) = accepted else {
+            // Out of descriptors, mostly: it passes when others close.
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            continue;
+        };
+        let router = router.clone();
+        open.spawn(async move {
+            serve_one(socket, address, router).await;
+            drop(place);
+        });
     }
 }
 
-async fn generate(State(api): State<Api>, body: Bytes) -> Result<Response, Problem> {
-    let Generate { area, token: options } = read(&body)?;
-    let token = new_secret()?;
-    let spec = TokenSpec::of(&token, options.into());
-    let applied = api.apply(Command::Generate { area, token: spec }).await?;
-    api.made(&applied, &token)
+/// Asks, as the user and under the id that the request has chosen.
+struct Asking<'a> {
+    api: &'a Api,
+    user: &'a User,
+    id: Option<CommandId>,
 }
 
-async fn new_token(
-    State(api): State<Api>,
-    Path(channel): Path<String>,
-    body: Bytes,
-) -> Result<Response, Problem> {
-    let options: Options = read(&body)?;
-    let token = new_secret()?;
-    let spec = TokenSpec::of(&token, options.into());
-    let command = Command::NewToken { channel: channel_id(channel)?, token: spec };
-    let applied = api.apply(command).await?;
-    api.made(&applied, &token)
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Edit {
-    name: Option<String>,
-    description: Option<String>,
-    enabled: Option<bool>,
-}
-
-async fn edit(
-    State(api): State<Api>,
-    Path(id): Path<String>,
-    body: Bytes,
-) -> Result<Response, Problem> {
-    let Edit { name, description, enabled } = read(&body)?;
-    let channel = channel_id(id.clone())?;
-    if name.is_some() || description.is_some() {
-        let channel = channel.clone();
-        api.apply(Command::EditChannel { channel, name, description }).await?;
-    }
-    if let Some(enabled) = enabled {
-        api.apply(Command::SetChannelEnabled { channel, enabled }).await?;
-    }
-    self::channel(State(api), Path(id)).await
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Toggle {
-    enabled: bool,
-}
-
-async fn toggle(
-    State(api): State<Api>,
-    Path((id, token)): Path<(String, String)>,
-    body: Bytes,
-) -> Result<Response, Problem> {
-    let Toggle { enabled } = read(&body)?;
-    let token = TokenId::try_from(token).map_err(|_not_an_id| not_found())?;
-    let channel = channel_id(id.clone())?;
-    api.apply(Command::SetTokenEnabled { channel, token, enabled }).await?;
-    self::channel(State(api), Path(id)).await
-}
-
-async fn audit(State(api): State<Api>, Path(id): Path<String>) -> Result<Response, Problem> {
-    let state = api.control.state();
-    let channel = state.channel(&id).ok_or_else(not_found)?;
-    let entries: Vec<_> = channel
-        .audit()
-        .rev()
-        .map(|entry| {
-            json!({
-                "at": entry.at,
-                "id": entry.id.as_str(),
-                "actor": entry.actor.as_str(),
-                "refused": entry.result.as_ref().err().map(Refusal::label),
-            })
-        })
-        .collect();
-    Ok(answer(&json!({ "audit": entries })))
-}
-
-async fn connections(State(api): State<Api>) -> Response {
-    let all: Vec<_> = api
-        .connections
-        .list()
-        .into_iter()
-        .map(|(id, listener)| {
-            json!({
-                "id": id,
-                "channel": &*listener.channel,
-                "token": &*listener.token,
-                "address": listener.address.to_string(),
-                "transport": listener.transport.label(),
-            })
-        })
-        .collect();
-    answer(&json!({ "connections": all }))
-}
-
-async fn disconnect(State(api): State<Api>, Path(id): Path<u64>) -> Result<Response, Problem> {
-    match api.connections.end(|of, _| (of == id).then_some(End::Disconnected)) {
-        0 => Err(not_found()),
-        _ => Ok(StatusCode::NO_CONTENT.into_response()),
-    }
-}
-
-impl Api {
+impl Asking<'_> {
     async fn apply(&self, command: Command) -> Result<Applied, Problem> {
-        let actor = Actor::try_from(ADMINISTRATOR.to_owned())
-            .map_err(|error| Problem::new(500, "internal", error.to_string()))?;
-        let applied = self.control.apply(actor, command, self.limits).await;
+        let id = match &self.id {
+            Some(id) => id.clone(),
+            None => CommandId::random().map_err(|error| no_random_bits(&error))?,
+        };
+        let Api { control, limits, .. } = self.api;
+        let applied = control.apply_as(id, self.user.actor.clone(), command, *limits).await;
         applied.map_err(|error| match error {
-            ControlError::Refused(refusal) => {
-                let status = match refusal {
-                    Refusal::NoSuchChannel | Refusal::NoSuchToken => 404,
-                    Refusal::Malformed(_) | Refusal::ExpiryPast => 400,
-                    _ => 409,
-                };
-                Problem::new(status, refusal.label(), refusal.to_string())
-            }
-            ControlError::Unavailable { .. } | ControlError::Random(_) => {
-                let detail = error.to_string();
+            ControlError::Refused(refusal) => refused(&refusal),
+            ControlError::Unavailable { .. } => {
+                let detail = format!("{error}; ask again with the id as `Idempotency-Key`");
                 Problem { retry_after: Some(2), ..Problem::new(503, "control-unavailable", detail) }
             }
-        })
-    }
-
-    /// The channel with its new token, whose secret is shown this once.
-    fn made(&self, applied: &Applied, token: &Token) -> Result<Response, Problem> {
-        let state = self.control.state();
-        let channel = state.channel(applied.made.channel.as_str()).ok_or_else(not_found)?;
-        let secret = token.reveal();
-        let body = json!({
-            "channel": self.show(channel),
-            "token": {
-                "id": applied.made.token.as_ref().map(TokenId::as_str),
-                "secret": secret,
-                "url": format!("{}?key={secret}", self.url(channel)),
-            },
-        });
-        Ok((StatusCode::CREATED, answer(&body)).into_response())
-    }
-
-    fn url(&self, channel: &Channel) -> String {
-        format!("{}/v1/streams/{}", self.public_url, channel.id)
-    }
-
-    fn show(&self, channel: &Channel) -> Value {
-        let now = self.clock.now();
-        let live = self.connections.list();
-        let live = live.iter().filter(|(_, one)| *one.channel == *channel.id.as_str()).count();
-        let tokens: Vec<_> =
-            channel.tokens.iter().map(|token| self.show_token(channel, token, now)).collect();
-        json!({
-            "id": channel.id.as_str(),
-            "area": channel.area,
-            "name": channel.name,
-            "description": channel.description,
-            "enabled": channel.is_enabled,
-            "created": channel.created,
-            "updated": channel.updated,
-            "url": self.url(channel),
-            "connections": live,
-            "may_have_new_token": channel.enabled_at(now) < self.limits.token_overlap_max as usize,
-            "tokens": tokens,
-        })
-    }
-
-    fn show_token(&self, channel: &Channel, token: &TokenEntry, now: Millis) -> Value {
-        json!({
-            "id": token.id.as_str(),
-            "last_four": token.last_four,
-            "url": self.url(channel),
-            "enabled": token.is_enabled_at(now),
-            "created": token.created,
-            "updated": token.updated,
-            "expires": token.options.expires,
-            "connections_max": token.options.connections_max,
+            ControlError::Random(error) => no_random_bits(&error),
         })
     }
 }
 
-fn read<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
-    serde_json::from_slice(body)
-        .map_err(|error| Problem::new(400, "bad-request", format!("the body: {error}")))
+fn refused(refusal: &Refusal) -> Problem {
+    let status = match refusal {
+        Refusal::NoSuchChannel | Refusal::NoSuchToken => 404,
+        Refusal::Malformed(_) | Refusal::ExpiryPast => 400,
+        Refusal::IdInUse
+        | Refusal::ChannelExists(_)
+        | Refusal::ChannelsFull(_)
+        | Refusal::TokenEnabled(_)
+        | Refusal::TokensFull(_)
+        | Refusal::TokenKnown
+        | Refusal::Expired
+        | Refusal::CursorKeyThere
+        | Refusal::AdminTokenThere => 409,
+    };
+    Problem::new(status, refusal.label(), refusal.to_string())
 }
 
-fn answer(body: &Value) -> Response {
-    let kind = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
-    (kind, body.to_string()).into_response()
-}
-
-fn new_secret() -> Result<Token, Problem> {
-    Token::generate().map_err(|error| Problem::new(503, "no-random-bits", error.to_string()))
-}
-
-fn channel_id(text: String) -> Result<ChannelId, Problem> {
-    ChannelId::try_from(text).map_err(|_not_an_id| not_found())
-}
-
-fn not_found() -> Problem {
-    Problem::new(404, "not-found", "there is no such thing")
+fn no_random_bits(error: &getrandom::Error) -> Problem {
+    Problem::new(503, "no-random-bits", error.to_string())
 }

@@ -28,4 +28,5 @@ pub use self::memory::COMMANDS_REMEMBERED_MAX;
 pub use self::record::Record;
 pub use self::rules::Refusal;
 pub use self::state::{Answer, Channel, Made, Standing, State, TokenEntry};
-pub use self::token::{Digest, Token};
+pub(crate) use self::token::keyed;
+pub use self::token::{AdminToken, CursorKey, Digest, Token, session_secret};

@@ -120,12 +120,10 @@ impl Asking {
             ),
             Transport::Sse | Transport::Ndjson => None,
         };
-        let token = token(headers, &self.query);
-        let admitted = self.streams.door.admit(&self.channel, token).await?;
-        // Whoever knows the channel but not its area has the wrong address.
-        if !area.is_none_or(|area| is_named(&admitted.area, area)) {
-            return Err(Problem::unauthorized());
-        }
+        let gate = &self.streams.gate;
+        let address = gate.enter(address, headers, &self.query)?;
+        let admitted = self.admitted(area, token(headers, &self.query)).await;
+        let admitted = admitted.inspect_err(|problem| gate.note(address, problem))?;
         // Said before the upgrade, where it can be.
         let wish = match self.query.hello {
             true => None,
@@ -148,6 +146,15 @@ impl Asking {
                 tasks.spawn(self.upgraded(upgrade, admitted, wish, opened));
                 Ok(response)
             }
+        }
+    }
+
+    async fn admitted(&self, area: Option<&str>, token: Option<&str>) -> Result<Admitted, Problem> {
+        let admitted = self.streams.door.admit(&self.channel, token).await?;
+        // Whoever knows the channel but not its area has the wrong address.
+        match area.is_none_or(|area| is_named(&admitted.area, area)) {
+            true => Ok(admitted),
+            false => Err(Problem::unauthorized()),
         }
     }
 

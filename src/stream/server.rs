@@ -22,6 +22,7 @@ use crate::http;
 
 use super::connections::Connections;
 use super::frames::CursorText;
+use super::gate::Gate;
 use super::listen::{bare, stream};
 use super::request::Problem;
 use super::ring::Place;
@@ -73,6 +74,8 @@ pub struct Streams {
     pub offer: Offer,
     /// Of the live topic.
     pub partitions: i32,
+    /// What a request passes before it comes to the door.
+    pub gate: Gate,
     /// The partition of an area.
     pub partition_of: fn(&str, u32) -> u32,
     pub tasks: TaskTracker,
@@ -144,7 +147,8 @@ impl Server {
     }
 }
 
-async fn serve_one(socket: TcpStream, address: SocketAddr, router: Router) {
+/// Serves one connection of HTTP, with the bounds and time limits of a head.
+pub(super) async fn serve_one(socket: TcpStream, address: SocketAddr, router: Router) {
     // Small messages are to arrive now, not together later.
     socket.set_nodelay(true).unwrap_or_default();
     let service = TowerToHyperService::new(router.layer(Extension(Peer(address))));

@@ -1,5 +1,7 @@
 //! Records of our own topics: JSON in an envelope with a version.
 
+use std::ops::RangeInclusive;
+
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +12,7 @@ pub enum NoRecord {
     #[error("it is no JSON object with a version")]
     Foreign,
     /// What it changes is not known to this build: the state behind it cannot be told.
-    #[error("it has version {found}, and this build reads version {known} only")]
+    #[error("it has version {found}, and this build reads none above {known}")]
     Version { found: u64, known: u64 },
     /// Of our version and yet not readable: as above.
     #[error("its version is ours, but it cannot be read: {0}")]
@@ -38,14 +40,25 @@ pub(super) fn encode<T: Serialize>(version: u64, record: &T) -> Result<Vec<u8>, 
 /// # Errors
 /// Where the bytes are no record of this version.
 pub(super) fn decode<T: DeserializeOwned>(known: u64, bytes: &[u8]) -> Result<T, NoRecord> {
+    decode_of(known..=known, bytes).map(|(_, record)| record)
+}
+
+/// A record of one of these versions, and which it is.
+///
+/// # Errors
+/// Where the bytes are no record of any of them.
+pub(super) fn decode_of<T: DeserializeOwned>(
+    known: RangeInclusive<u64>,
+    bytes: &[u8],
+) -> Result<(u64, T), NoRecord> {
     let Ok(Versioned { v: found }) = serde_json::from_slice(bytes) else {
         return Err(NoRecord::Foreign);
     };
-    if found != known {
-        return Err(NoRecord::Version { found, known });
+    if !known.contains(&found) {
+        return Err(NoRecord::Version { found, known: *known.end() });
     }
     let envelope: Result<Envelope<T>, _> = serde_json::from_slice(bytes);
     envelope
-        .map(|envelope| envelope.record)
+        .map(|envelope| (found, envelope.record))
         .map_err(|error| NoRecord::Unreadable(error.to_string()))
 }

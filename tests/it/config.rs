@@ -299,8 +299,10 @@ fn another(key: &Key) -> Option<String> {
     let text = match key.kind {
         Kind::Text if key.path.ends_with(".listen") => "127.0.0.1:1",
         Kind::Text if key.path == "log.level" => "warn",
+        Kind::Text if key.path == "api.public_url" => "https://other.example",
         Kind::Text => "other",
         Kind::Texts if key.path == "index.nodes" => "http://other:1",
+        Kind::Texts if matches!(key.path, "stream.proxies" | "api.proxy.addresses") => "10.0.0.0/8",
         Kind::Texts => "other:1",
         Kind::Bool => return Some((key.default != "true").to_string()),
         Kind::Integer { .. } => "7",
@@ -313,6 +315,54 @@ fn another(key: &Key) -> Option<String> {
         Kind::Path | Kind::Secret | Kind::Tables(_) => return None,
     };
     Some(text.to_owned())
+}
+
+#[test]
+fn roles_and_proxies() {
+    let proxy = "[api.proxy]\naddresses = [\"10.0.0.1\"]\n";
+    let roles = |rows: &str| format!("{proxy}[api]\nroles = [\n{rows}]\n");
+    check(
+        &roles(
+            "{ group = \"a\", role = \"administrator\" },\n\
+             { group = \"b\", areas = [\"id:b\"] },\n\
+             { group = \"c\", role = \"area-administrator\", areas = [\"id:c\"] },\n",
+        ),
+        &[],
+        &[],
+    );
+    // Nobody is given more than is written, by what is left out.
+    check(
+        &roles(
+            "{ group = \"a\", role = \"administrator\", areas = [\"id:a\"] },\n\
+             { group = \"b\" },\n\
+             { role = \"administrator\" },\n\
+             { group = \"c\", areas = [\"unassigned\"] },\n",
+        ),
+        &[],
+        &[
+            "sluice.toml:5: api.roles[0].areas: an `administrator` is one of everything",
+            "sluice.toml:6: api.roles[1].areas: names no area",
+            "sluice.toml:7: api.roles[2].group: is missing",
+            "sluice.toml:8: api.roles[3].areas: `unassigned` is for administrators of everything only",
+        ],
+    );
+    check(
+        "[api]\nroles = [{ group = \"a\", role = \"administrator\" }]\n",
+        &[],
+        &["sluice.toml:2: api.roles: have no effect: `api.proxy.addresses` names no proxy"],
+    );
+    check(
+        "[stream]\nproxies = [\"10.0.0.0/8\", \"10.0.0.0/33\"]\n\
+         [api]\npublic_url = \"https://a.example/pages\"\nproxy.user_header = \"a b\"\n",
+        &[],
+        &[
+            "sluice.toml:2: stream.proxies[1]: `10.0.0.0/33` is neither an address nor a network \
+             (as in `10.0.0.7` or `10.0.0.0/8`)",
+            "sluice.toml:4: api.public_url: is not scheme, host and port (as in \
+             `https://sluice.example.com`, without a path)",
+            "sluice.toml:5: api.proxy.user_header: `a b` is no name of a header",
+        ],
+    );
 }
 
 #[test]

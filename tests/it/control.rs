@@ -113,7 +113,7 @@ async fn of_fifty_at_once_through_two_replicas_one_wins() {
     let kafka = with_topic();
     let (one, other) = (replica(&kafka, PATIENCE), replica(&kafka, PATIENCE));
     let (first, refusal) = one_wins([&one, &other], || generate("a")).await;
-    let (channel, token) = (first.made.channel, first.made.token.unwrap());
+    let (channel, token) = (first.made.channel.unwrap(), first.made.token.unwrap());
     assert_eq!(refusal, Refusal::ChannelExists(channel.clone()));
 
     let off = Command::SetTokenEnabled { channel: channel.clone(), token, enabled: false };
@@ -143,7 +143,8 @@ async fn a_replica_that_starts_later_comes_to_the_same_state() {
     for area in ["b", "c", "b"] {
         drop(one.give(generate(area)).await);
     }
-    let disable = Command::SetChannelEnabled { channel: made.made.channel, enabled: false };
+    let disable =
+        Command::SetChannelEnabled { channel: made.made.channel.unwrap(), enabled: false };
     let made = one.give(disable.clone()).await.unwrap();
     let expected = one.shape().await;
     let end = *changes.borrow_and_update();
@@ -188,7 +189,8 @@ async fn while_kafka_is_away_nothing_is_decided_and_the_state_is_still_told() {
     kafka.cluster.broker_down(1).unwrap();
 
     let id = id("asked-in-vain");
-    let command = Command::SetChannelEnabled { channel: made.channel.clone(), enabled: false };
+    let channel = made.channel.unwrap();
+    let command = Command::SetChannelEnabled { channel, enabled: false };
     let answer = one.give_as(&id, command.clone()).await;
     let Err(ControlError::Unavailable { id: told, reason }) = answer else { panic!("{answer:?}") };
     assert_eq!(told, id);
@@ -218,10 +220,10 @@ async fn what_a_newer_sluice_wrote_is_not_passed_over() {
     one.give(generate("b")).await.unwrap();
     let before = one.shape().await;
 
-    produce(&kafka, "{\"v\":2,\"record\":{}}");
+    produce(&kafka, "{\"v\":3,\"record\":{}}");
     until("it is told", || one.why().is_some()).await;
-    let reason = "the control topic's record at 3: it has version 2, and this build reads version \
-                  1 only";
+    let reason = "the control topic's record at 3: it has version 3, and this build reads none \
+                  above 2";
     assert_eq!(one.why().as_deref(), Some(reason));
     let stale = one.control.fresh(PATIENCE).await;
     assert_eq!(stale.unwrap_err().0, reason);
@@ -256,7 +258,8 @@ async fn many_may_ask_for_a_fresh_state_at_once() {
     let (one, other) = (replica(&kafka, PATIENCE), replica(&kafka, PATIENCE));
     let made = one.give(generate("a")).await.unwrap();
     let asked = (0..500).map(|_| other.control.fresh(PATIENCE));
+    let channel = made.made.channel.unwrap();
     for state in join_all(asked).await {
-        assert!(state.unwrap().channel(made.made.channel.as_str()).is_some());
+        assert!(state.unwrap().channel(channel.as_str()).is_some());
     }
 }

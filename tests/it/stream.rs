@@ -20,6 +20,7 @@ use sluice::stream::dictionary::Dictionary;
 use sluice::stream::end::End;
 use sluice::stream::filter::{Known, Type};
 use sluice::stream::frames::CursorText;
+use sluice::stream::gate::{Failures, Gate};
 use sluice::stream::live::{self, LiveTopic};
 use sluice::stream::request::Problem;
 use sluice::stream::ring::{Place, Ring};
@@ -36,10 +37,13 @@ use tokio_util::task::TaskTracker;
 
 use crate::support::rig::{Kafka, LIVE, until};
 
+mod access;
 mod administration;
+mod answers;
 mod client;
 mod options;
 mod oracle;
+mod process;
 
 use client::Client;
 
@@ -116,6 +120,7 @@ impl Replica {
             connections: connections.clone(),
             offer: offer(),
             partitions: PARTITIONS,
+            gate: Gate::new(Failures::new(60, Clock::system()), &[], true),
             partition_of,
             tasks: TaskTracker::new(),
         };

@@ -4,10 +4,12 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use axum::http::HeaderName;
+
 use super::{
     ApiSettings, BrakeSettings, ControlSettings, DeadLetterSettings, GeoSettings, GroupProtocol,
     HttpSettings, IndexAuth, IndexSettings, KafkaSecurity, KafkaSettings, Limits, LiveSettings,
-    LogFormat, LogSettings, Settings, Start, StreamSettings,
+    LogFormat, LogSettings, ProxySettings, Settings, Start, StreamSettings,
 };
 
 const MIB: usize = 1024 * 1024;
@@ -21,7 +23,7 @@ impl Default for Settings {
             dead_letter: DeadLetterSettings::default(),
             control: ControlSettings { topic: "sluice-control".to_owned(), replication: 0 },
             stream: StreamSettings::default(),
-            api: ApiSettings { listen: SocketAddr::from(([127, 0, 0, 1], 9602)), token: None },
+            api: ApiSettings::default(),
             geo: GeoSettings {
                 databases: Vec::new(),
                 work_dir: None,
@@ -112,7 +114,27 @@ impl Default for StreamSettings {
             connections_per_channel_max: 5,
             token_overlap_max: 1,
             cursor_key: None,
+            key_in_query: true,
+            failures_per_minute_max: 60,
+            proxies: Vec::new(),
             drain: Duration::from_secs(5),
+        }
+    }
+}
+
+impl Default for ApiSettings {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 9602)),
+            token: None,
+            public_url: None,
+            session_max: Duration::from_secs(12 * 3600),
+            proxy: ProxySettings {
+                addresses: Vec::new(),
+                user_header: HeaderName::from_static("x-forwarded-user"),
+                groups_header: HeaderName::from_static("x-forwarded-groups"),
+            },
+            roles: Vec::new(),
         }
     }
 }

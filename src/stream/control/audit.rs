@@ -16,6 +16,8 @@ pub const AUDIT_ENTRIES_MAX: usize = 200;
 /// One command that was decided.
 #[derive(Debug)]
 pub struct Entry {
+    /// Its place among all commands that were decided, from 1; the same on every replica.
+    pub number: u64,
     /// The record's broker time.
     pub at: Millis,
     pub id: CommandId,

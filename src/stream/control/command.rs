@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Millis;
 use crate::stream::ids::{ChannelId, TokenId};
 
-use super::token::{Digest, Token};
+use super::token::{AdminToken, CursorKey, Digest, Token};
 
 const AREA_BYTES_MAX: usize = 1024;
 const NAME_BYTES_MAX: usize = 2048;
@@ -61,6 +61,15 @@ pub enum Command {
         token: TokenId,
         enabled: bool,
     },
+    /// The key that signs cursors. The first stays for ever: cursors that clients hold rest on it.
+    SetCursorKey {
+        key: CursorKey,
+    },
+    /// What is known of the administrators' token. One that is there is replaced only on purpose.
+    SetAdminToken {
+        token: AdminToken,
+        replace: bool,
+    },
 }
 
 /// A token to be made: what may be known of it, and what it may do.
@@ -113,11 +122,39 @@ pub enum Malformed {
 }
 
 impl Command {
-    /// The channel that it is about; `Generate` names none.
+    /// The version of records that it came with.
+    pub(super) const fn version(&self) -> u64 {
+        match self {
+            Self::Generate { .. }
+            | Self::EditChannel { .. }
+            | Self::SetChannelEnabled { .. }
+            | Self::NewToken { .. }
+            | Self::SetTokenEnabled { .. } => 1,
+            Self::SetCursorKey { .. } | Self::SetAdminToken { .. } => 2,
+        }
+    }
+
+    /// A short name for programs.
+    #[must_use]
+    pub const fn label(&self) -> &'static str {
+        match self {
+            Self::Generate { .. } => "generate",
+            Self::EditChannel { .. } => "edit_channel",
+            Self::SetChannelEnabled { enabled: true, .. } => "enable_channel",
+            Self::SetChannelEnabled { enabled: false, .. } => "disable_channel",
+            Self::NewToken { .. } => "new_token",
+            Self::SetTokenEnabled { enabled: true, .. } => "enable_token",
+            Self::SetTokenEnabled { enabled: false, .. } => "disable_token",
+            Self::SetCursorKey { .. } => "set_cursor_key",
+            Self::SetAdminToken { .. } => "set_admin_token",
+        }
+    }
+
+    /// The channel that it is about. `Generate` names none, and some are about all of them.
     #[must_use]
     pub fn channel(&self) -> Option<&ChannelId> {
         match self {
-            Self::Generate { .. } => None,
+            Self::Generate { .. } | Self::SetCursorKey { .. } | Self::SetAdminToken { .. } => None,
             Self::EditChannel { channel, .. }
             | Self::SetChannelEnabled { channel, .. }
             | Self::NewToken { channel, .. }
@@ -145,7 +182,10 @@ impl Command {
                 let length = description.as_ref().map_or(0, String::len);
                 ensure(length <= DESCRIPTION_BYTES_MAX, Malformed::Description)
             }
-            Self::SetChannelEnabled { .. } | Self::SetTokenEnabled { .. } => Ok(()),
+            Self::SetChannelEnabled { .. }
+            | Self::SetTokenEnabled { .. }
+            | Self::SetCursorKey { .. }
+            | Self::SetAdminToken { .. } => Ok(()),
         }
     }
 
@@ -153,9 +193,16 @@ impl Command {
     /// secret.
     pub(super) fn fingerprint(&self) -> Digest {
         let mut request = self.clone();
-        if let Self::Generate { token, .. } | Self::NewToken { token, .. } = &mut request {
-            token.digest = Digest::of("");
-            token.last_four.clear();
+        match &mut request {
+            Self::Generate { token, .. } | Self::NewToken { token, .. } => {
+                token.digest = Digest::of("");
+                token.last_four.clear();
+            }
+            Self::SetAdminToken { token, .. } => *token = AdminToken::of(""),
+            Self::SetCursorKey { key } => *key = CursorKey::BLANK,
+            Self::EditChannel { .. }
+            | Self::SetChannelEnabled { .. }
+            | Self::SetTokenEnabled { .. } => {}
         }
         // Of texts and numbers, which can always be written.
         Digest::of(&serde_json::to_string(&request).unwrap_or_default())

@@ -8,9 +8,10 @@ pub use crate::stream::versioned::NoRecord;
 
 use super::command::{Command, Limits};
 
-/// The version that this build writes, and the only one that it reads. Whatever changes what a
-/// record comes to, a rule or a member, raises it.
-pub const VERSION: u64 = 1;
+/// The newest version, and with every older one what this build reads. Whatever changes what a
+/// record comes to, a rule or a member, raises it. A record is written in the version that its
+/// command came with, so that an older build stops at what it does not know and at nothing else.
+pub const VERSION: u64 = 2;
 
 /// One command, with what the fold needs to decide it; its time is the broker's.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,12 +29,18 @@ impl Record {
     /// # Errors
     /// Never, as far as is known: it is made of texts and numbers.
     pub fn encode(&self) -> Result<Vec<u8>, serde_json::Error> {
-        versioned::encode(VERSION, self)
+        versioned::encode(self.command.version(), self)
     }
 
     /// # Errors
     /// Where the bytes are no record that this build can read.
     pub fn decode(bytes: &[u8]) -> Result<Self, NoRecord> {
-        versioned::decode(VERSION, bytes)
+        let (version, record): (u64, Self) = versioned::decode_of(1..=VERSION, bytes)?;
+        let of_command = record.command.version();
+        if of_command > version {
+            let why = format!("its command came with version {of_command}, not {version}");
+            return Err(NoRecord::Unreadable(why));
+        }
+        Ok(record)
     }
 }

@@ -9,6 +9,7 @@ use super::audit::Trail;
 use super::command::{Command, Limits, Malformed, TokenSpec};
 use super::record::Record;
 use super::state::{Channel, Made, State, TokenEntry};
+use super::token::{AdminToken, CursorKey};
 
 /// Why a command was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -36,6 +37,10 @@ pub enum Refusal {
     ExpiryPast,
     #[error("the token has expired: make a new one")]
     Expired,
+    #[error("there is a key for cursors already, and it stays")]
+    CursorKeyThere,
+    #[error("the administrators have a token already")]
+    AdminTokenThere,
 }
 
 impl Refusal {
@@ -54,6 +59,8 @@ impl Refusal {
             Self::TokenKnown => "token_known",
             Self::ExpiryPast => "expiry_past",
             Self::Expired => "expired",
+            Self::CursorKeyThere => "cursor_key_there",
+            Self::AdminTokenThere => "admin_token_there",
         }
     }
 }
@@ -78,6 +85,8 @@ impl State {
             Command::SetTokenEnabled { channel, token, enabled: false } => {
                 self.disable_token(channel, token, at)
             }
+            Command::SetCursorKey { key } => self.set_cursor_key(key),
+            Command::SetAdminToken { token, replace } => self.set_admin_token(token, *replace),
         }
     }
 
@@ -99,7 +108,7 @@ impl State {
         // None is ever deleted, so their number is the last one's.
         let id = ChannelId::nth(self.channels.len() as u64 + 1);
         let token = self.entry(&id, spec, at);
-        let made = Made { channel: id.clone(), token: Some(token.id.clone()) };
+        let made = Made { channel: Some(id.clone()), token: Some(token.id.clone()) };
         let channel = Channel {
             id: id.clone(),
             area: area.to_owned(),
@@ -131,7 +140,7 @@ impl State {
                 channel.updated = at;
             }
         }
-        Ok(Made { channel: id.clone(), token: None })
+        Ok(Made { channel: Some(id.clone()), token: None })
     }
 
     /// C6.
@@ -146,7 +155,7 @@ impl State {
             channel.is_enabled = enabled;
             channel.updated = at;
         }
-        Ok(Made { channel: id.clone(), token: None })
+        Ok(Made { channel: Some(id.clone()), token: None })
     }
 
     /// T2 and T3. A disabled channel may get tokens, so that they are there when it is enabled.
@@ -166,7 +175,7 @@ impl State {
         let entry = self.entry(id, spec, at);
         let token = Some(entry.id.clone());
         self.channel_mut(id)?.tokens.push(Arc::new(entry));
-        Ok(Made { channel: id.clone(), token })
+        Ok(Made { channel: Some(id.clone()), token })
     }
 
     /// T2 and T4. What is enabled already is left as it is.
@@ -186,7 +195,7 @@ impl State {
             room_for_token(channel, limits, at)?;
         }
         set_token_enabled(channel, token_id, true, at);
-        Ok(Made { channel: id.clone(), token: Some(token_id.clone()) })
+        Ok(Made { channel: Some(id.clone()), token: Some(token_id.clone()) })
     }
 
     /// T4.
@@ -199,7 +208,23 @@ impl State {
         let channel = self.channel_mut(id)?;
         channel.token(token_id.as_str()).ok_or(Refusal::NoSuchToken)?;
         set_token_enabled(channel, token_id, false, at);
-        Ok(Made { channel: id.clone(), token: Some(token_id.clone()) })
+        Ok(Made { channel: Some(id.clone()), token: Some(token_id.clone()) })
+    }
+
+    fn set_cursor_key(&mut self, key: &CursorKey) -> Result<Made, Refusal> {
+        if self.cursor_key.is_some() {
+            return Err(Refusal::CursorKeyThere);
+        }
+        self.cursor_key = Some(key.clone());
+        Ok(Made::default())
+    }
+
+    fn set_admin_token(&mut self, token: &AdminToken, replace: bool) -> Result<Made, Refusal> {
+        if self.admin_token.is_some() && !replace {
+            return Err(Refusal::AdminTokenThere);
+        }
+        self.admin_token = Some(*token);
+        Ok(Made::default())
     }
 
     fn channel_mut(&mut self, id: &ChannelId) -> Result<&mut Channel, Refusal> {

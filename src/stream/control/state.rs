@@ -11,7 +11,7 @@ use super::command::TokenOptions;
 use super::memory::Memory;
 use super::record::Record;
 use super::rules::Refusal;
-use super::token::Digest;
+use super::token::{AdminToken, CursorKey, Digest};
 
 /// Every channel and token after some number of records.
 #[derive(Debug, Clone, Default)]
@@ -24,6 +24,10 @@ pub struct State {
     /// Tokens by the first bytes of their digests.
     pub(super) digests: BTreeMap<u64, Vec<(ChannelId, TokenId)>>,
     pub(super) tokens_made: u64,
+    pub(super) cursor_key: Option<CursorKey>,
+    pub(super) admin_token: Option<AdminToken>,
+    /// Commands so far, those that were refused among them.
+    decided: u64,
     memory: Memory,
     /// Commands that were about no channel there is.
     audit: Trail,
@@ -59,9 +63,10 @@ pub struct TokenEntry {
 }
 
 /// What a command that was applied has made or changed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Made {
-    pub channel: ChannelId,
+    /// `None`: it was about no channel.
+    pub channel: Option<ChannelId>,
     /// The token, where it was about one. Where its digest in the state is not that of the secret
     /// in hand, the command was applied when it was asked for before, and that secret is lost.
     pub token: Option<TokenId>,
@@ -98,7 +103,7 @@ impl State {
         let answer = Answer { at, result: result.clone() };
         self.memory.remember(&record, answer.clone());
         let about = match &result {
-            Ok(made) => Some(&made.channel),
+            Ok(made) => made.channel.as_ref(),
             Err(Refusal::ChannelExists(channel)) => Some(channel),
             Err(_) => record.command.channel(),
         };
@@ -108,7 +113,8 @@ impl State {
             None => &mut self.audit,
         };
         let Record { id, actor, limits: _, command } = record;
-        trail.push(Entry { at, id, actor, command, result });
+        self.decided += 1;
+        trail.push(Entry { number: self.decided, at, id, actor, command, result });
         answer
     }
 
@@ -170,6 +176,18 @@ impl State {
         } else {
             Standing::Good
         }
+    }
+
+    /// The key that signs cursors, where `setup` has made one.
+    #[must_use]
+    pub fn cursor_key(&self) -> Option<&CursorKey> {
+        self.cursor_key.as_ref()
+    }
+
+    /// What is known of the administrators' token, where `setup` has made one.
+    #[must_use]
+    pub fn admin_token(&self) -> Option<&AdminToken> {
+        self.admin_token.as_ref()
     }
 
     /// The latest commands that were about no channel there is, oldest first.

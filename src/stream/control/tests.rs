@@ -63,8 +63,9 @@ fn record(id: &str, by: &str, limits: Limits, command: Command) -> Record {
 
 fn short(answer: &Answer) -> String {
     match &answer.result {
-        Ok(Made { channel, token: Some(token) }) => format!("{channel} {token}"),
-        Ok(Made { channel, token: None }) => channel.to_string(),
+        Ok(Made { channel: Some(channel), token: Some(token) }) => format!("{channel} {token}"),
+        Ok(Made { channel: Some(channel), token: None }) => channel.to_string(),
+        Ok(Made { channel: None, .. }) => "done".to_owned(),
         Err(refusal) => refusal.label().to_owned(),
     }
 }

@@ -1,9 +1,11 @@
-//! Access tokens: shown in full once, afterwards known by their digest.
+//! Tokens: shown in full once, afterwards known by their digest. And the one secret that must be
+//! kept as it is, the key of the cursors.
 
 use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::{Hmac, Mac as _};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
@@ -105,5 +107,89 @@ impl TryFrom<String> for Digest {
     fn try_from(text: String) -> Result<Self, &'static str> {
         let bytes = URL_SAFE_NO_PAD.decode(text).unwrap_or_default();
         bytes.try_into().map(Self).or(Err("is no SHA-256 in base64"))
+    }
+}
+
+/// What is known of the administrators' token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AdminToken {
+    pub digest: Digest,
+    /// Of [`session_secret`]: whoever reads the control topic can make neither the token nor what a
+    /// browser holds in its place.
+    pub session: Digest,
+}
+
+impl AdminToken {
+    /// Of the token itself.
+    #[must_use]
+    pub fn of(token: &str) -> Self {
+        Self { digest: Digest::of(token), session: Digest::of(&session_secret(token)) }
+    }
+}
+
+/// What a browser's session holds instead of the administrators' token, from which it is made and
+/// which it does not tell.
+#[must_use]
+pub fn session_secret(token: &str) -> String {
+    URL_SAFE_NO_PAD.encode(keyed(token.as_bytes(), &[b"sluice administrators' session"]))
+}
+
+/// HMAC-SHA256 of the parts, one after the other.
+pub(crate) fn keyed(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
+    #[expect(clippy::expect_used, reason = "HMAC takes keys of any length")]
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("a key");
+    for part in parts {
+        mac.update(part);
+    }
+    mac.finalize().into_bytes().into()
+}
+
+const KEY_BYTES: usize = 32;
+
+/// The key that signs cursors, where none is configured. `Debug` does not show it.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct CursorKey([u8; KEY_BYTES]);
+
+impl CursorKey {
+    /// No key at all, in the place of one.
+    pub(super) const BLANK: Self = Self([0; KEY_BYTES]);
+
+    /// A new one: 256 bits from the system.
+    ///
+    /// # Errors
+    /// Where the system gives no random bits.
+    pub fn generate() -> Result<Self, getrandom::Error> {
+        let mut bits = [0; KEY_BYTES];
+        getrandom::fill(&mut bits)?;
+        Ok(Self(bits))
+    }
+
+    /// The key itself, never to be logged or shown.
+    #[must_use]
+    pub fn reveal(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for CursorKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CursorKey(..)")
+    }
+}
+
+impl From<CursorKey> for String {
+    fn from(key: CursorKey) -> Self {
+        URL_SAFE_NO_PAD.encode(key.0)
+    }
+}
+
+impl TryFrom<String> for CursorKey {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, &'static str> {
+        let bytes = URL_SAFE_NO_PAD.decode(text).unwrap_or_default();
+        bytes.try_into().map(Self).or(Err("is no key of 32 bytes in base64"))
     }
 }

@@ -7,30 +7,66 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 use sluice::clock::Clock;
+use sluice::config::settings::{ApiSettings, RoleSettings};
 use sluice::health::Health;
+use sluice::stream::api::access::Access;
+use sluice::stream::api::session::Sessions;
 use sluice::stream::api::{self, Api};
+use sluice::stream::control::Limits;
 use sluice::stream::control::log::{self, LogSettings};
-use sluice::stream::control::{Digest, Limits};
 use sluice::stream::cursor;
 use sluice::stream::door::{self, TokenDoor};
+use sluice::stream::filter::Known;
 use sluice::stream::seal::LiveCursors;
 use tokio::net::TcpListener;
 
 use super::*;
 
-const ADMIN: &str = "an administrator's token";
+pub(super) const ADMIN: &str = "an administrator's token";
+const KEY: &[u8] = b"a key of sixteen bytes or more";
+
+/// How a replica is configured.
+pub(super) struct Setting {
+    /// `None`: the control topic's.
+    pub(super) token: Option<&'static str>,
+    /// Addresses whose headers name users.
+    pub(super) proxies: Vec<&'static str>,
+    pub(super) roles: Vec<RoleSettings>,
+    pub(super) failures_per_minute_max: u32,
+    pub(super) key_in_query: bool,
+    pub(super) origin: Option<&'static str>,
+    pub(super) clock: Clock,
+}
+
+impl Default for Setting {
+    fn default() -> Self {
+        Self {
+            token: Some(ADMIN),
+            proxies: Vec::new(),
+            roles: Vec::new(),
+            failures_per_minute_max: 60,
+            key_in_query: true,
+            origin: None,
+            clock: Clock::system(),
+        }
+    }
+}
 
 /// A replica of the stream server with its API.
-struct Replica {
-    streams: SocketAddr,
-    api: SocketAddr,
+pub(super) struct Replica {
+    pub(super) streams: SocketAddr,
+    pub(super) api: SocketAddr,
     connections: Connections,
     stop: CancellationToken,
     parts: JoinSet<()>,
 }
 
 impl Replica {
-    async fn start(kafka: &Kafka) -> Self {
+    pub(super) async fn start(kafka: &Kafka) -> Self {
+        Self::with(kafka, Setting::default()).await
+    }
+
+    pub(super) async fn with(kafka: &Kafka, setting: Setting) -> Self {
         let stop = CancellationToken::new();
         let log = LogSettings::new(kafka.settings.clone(), "control".to_owned());
         let (control, _) = log::start(log, Health::default(), stop.clone()).unwrap();
@@ -39,7 +75,7 @@ impl Replica {
             topic: LIVE.to_owned(),
             partitions: PARTITIONS,
         };
-        let (ring, clock) = (Arc::new(Ring::new(1 << 20)), Clock::system());
+        let (ring, clock) = (Arc::new(Ring::new(1 << 20)), setting.clock.clone());
         let mut parts = JoinSet::new();
         parts.spawn_blocking({
             let (live, ring, stop) = (live.clone(), Arc::clone(&ring), stop.clone());
@@ -50,16 +86,27 @@ impl Replica {
         let server = Server::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (streams, address) = (server.address().unwrap(), listener.local_addr().unwrap());
-        let routes = api::routes(Api {
+        let failures = Failures::new(setting.failures_per_minute_max, clock.clone());
+        let proxies: Vec<_> = setting.proxies.iter().map(|text| text.parse().unwrap()).collect();
+        let gate = |proxies| Gate::new(failures.clone(), proxies, setting.key_in_query);
+        let administered = Api {
             control: control.clone(),
             connections: connections.clone(),
+            usage: Arc::new(connections.clone()),
             clock: clock.clone(),
             limits: Limits::default(),
-            admin: Digest::of(ADMIN),
+            access: Arc::new(Access::new(
+                setting.token,
+                Sessions::new(KEY, Duration::from_secs(3600)),
+                setting.origin.map(str::to_owned),
+                (&ApiSettings::default().proxy, &setting.roles),
+            )),
+            gate: gate(&proxies),
+            fields: Arc::new(Known::default()),
             public_url: "ws://streams.example".into(),
-        });
-        parts.spawn(async move { axum::serve(listener, routes).await.unwrap() });
-        let cursors = cursor::Cursors::new(b"a key of sixteen bytes or more").unwrap();
+        };
+        parts.spawn(api::serve(listener, administered, stop.clone()));
+        let cursors = cursor::Cursors::new(KEY).unwrap();
         let served = Streams {
             shared: shared(&ring, live),
             offer: offer(),
@@ -67,6 +114,7 @@ impl Replica {
             door: Arc::new(TokenDoor::new(control, clock, 5)),
             cursors: Arc::new(LiveCursors::new(cursors, 7)),
             connections: connections.clone(),
+            gate: gate(&[]),
             partition_of,
             tasks: TaskTracker::new(),
         };
@@ -76,7 +124,7 @@ impl Replica {
     }
 
     /// Asks the API; answers status and body.
-    async fn ask(&self, method: &str, path: &str, body: Value) -> (u16, Value) {
+    pub(super) async fn ask(&self, method: &str, path: &str, body: Value) -> (u16, Value) {
         ask(self.api, ADMIN, method, path, &body.to_string()).await
     }
 
@@ -93,7 +141,13 @@ impl Drop for Replica {
     }
 }
 
-async fn ask(api: SocketAddr, token: &str, method: &str, path: &str, body: &str) -> (u16, Value) {
+pub(super) async fn ask(
+    api: SocketAddr,
+    token: &str,
+    method: &str,
+    path: &str,
+    body: &str,
+) -> (u16, Value) {
     let mut socket = TcpStream::connect(api).await.unwrap();
     let length = body.len();
     let request = format!(
@@ -107,8 +161,10 @@ async fn ask(api: SocketAddr, token: &str, method: &str, path: &str, body: &str)
     (head[9..12].parse().unwrap(), serde_json::from_str(body).unwrap_or(Value::Null))
 }
 
-fn kafka() -> Kafka {
-    let kafka = Kafka::start(1);
+pub(super) fn kafka() -> Kafka {
+    let mut kafka = Kafka::start(1);
+    // The mock cluster answers a fetch when this is over, not when there is something.
+    kafka.settings.properties.push(("fetch.wait.max.ms".to_owned(), "10".to_owned()));
     kafka.cluster.create_topic("control", 1, 1).unwrap();
     kafka
 }
@@ -178,8 +234,8 @@ async fn answers_of_the_api() {
     let edit = r#"{"name":"Mine","description":"of all"}"#;
     let edited = check(("PATCH", "/channels/c1"), edit, (200, "")).await;
     assert_eq!((&edited["name"], &edited["description"]), (&json!("Mine"), &json!("of all")));
-    check(("DELETE", "/channels/c1"), "", (405, "")).await;
-    check(("DELETE", "/channels/c1/tokens/t1"), "", (405, "")).await;
+    check(("DELETE", "/channels/c1"), "", (405, "no-such-method")).await;
+    check(("DELETE", "/channels/c1/tokens/t1"), "", (405, "no-such-method")).await;
     // T3: a new one while none is enabled.
     check(("PATCH", "/channels/c1/tokens/t1"), r#"{"enabled":false}"#, (200, "")).await;
     let made = check(("POST", "/channels/c1/tokens"), "{}", (201, "")).await;

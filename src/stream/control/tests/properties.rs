@@ -17,6 +17,10 @@ fn commands() -> impl Strategy<Value = (Millis, u8, bool, Command)> {
         (channel.clone(), any::<bool>())
             .prop_map(|(channel, enabled)| set_channel(&channel, enabled)),
         channel.prop_map(|channel| edit(&channel, Some("name"), None)),
+        (0..3_u8, any::<bool>()).prop_map(|(token, replace)| Command::SetAdminToken {
+            token: AdminToken::of(&token.to_string()),
+            replace,
+        }),
     ];
     (0..60_i64, 0..40_u8, any::<bool>(), command)
 }

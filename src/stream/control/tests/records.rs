@@ -94,8 +94,9 @@ fn a_record_is_json_with_a_version_and_no_other_is_read() {
     );
     use record::NoRecord::{Foreign, Unreadable, Version};
     let with = |from: &str, to: &str| Record::decode(text.replacen(from, to, 1).as_bytes());
-    assert_eq!(with("\"v\":1", "\"v\":2"), Err(Version { found: 2, known: 1 }));
-    assert_eq!(with("\"v\":1", "\"v\":2,\"later\":{}"), Err(Version { found: 2, known: 1 }));
+    assert_eq!(with("\"v\":1", "\"v\":3"), Err(Version { found: 3, known: 2 }));
+    assert_eq!(with("\"v\":1", "\"v\":3,\"later\":{}"), Err(Version { found: 3, known: 2 }));
+    assert_eq!(with("\"v\":1", "\"v\":0"), Err(Version { found: 0, known: 2 }));
     assert_eq!(with("\"v\":1", "\"w\":1"), Err(Foreign));
     assert_eq!(with("{", "["), Err(Foreign));
     for (from, to) in [
@@ -113,4 +114,78 @@ fn a_record_is_json_with_a_version_and_no_other_is_read() {
     for bytes in ["", "null", "1", "\"\"", "{}", "{\"v\":null}", "{\"v\":\"1\"}", "\u{0}"] {
         assert_eq!(Record::decode(bytes.as_bytes()), Err(Foreign), "{bytes}");
     }
+}
+
+#[test]
+fn the_key_and_the_administrators_token_are_made_once() {
+    let key = |first: char| {
+        let text = format!("{first}{}", "A".repeat(42));
+        Command::SetCursorKey { key: CursorKey::try_from(text).unwrap() }
+    };
+    let admin = |token: &str, replace: bool| Command::SetAdminToken {
+        token: AdminToken::of(token),
+        replace,
+    };
+    let state = check(&[
+        (1, key('A'), "done"),
+        (2, key('B'), "cursor_key_there"),
+        (3, key('A'), "cursor_key_there"),
+        (4, admin("one", false), "done"),
+        (5, admin("two", false), "admin_token_there"),
+    ]);
+    assert_eq!(state.cursor_key().unwrap().reveal(), [0; 32]);
+    assert_eq!(state.admin_token(), Some(&AdminToken::of("one")));
+    let state = check(&[(1, admin("one", true), "done"), (2, admin("two", true), "done")]);
+    assert_eq!(state.admin_token(), Some(&AdminToken::of("two")));
+    // They are about no channel, and who set them is known.
+    assert_eq!(
+        state.audit().map(|entry| entry.command.label()).collect::<Vec<_>>(),
+        ["set_admin_token"; 2]
+    );
+    // Asked again by whoever has lost what was made.
+    let mut state = State::default();
+    let limits = Limits::default();
+    for token in ["one", "two"] {
+        let answer = state.apply(record("same", "ada", limits, admin(token, true)), 1);
+        assert_eq!(short(&answer), "done");
+    }
+    assert_eq!(state.admin_token(), Some(&AdminToken::of("one")));
+}
+
+#[test]
+fn a_record_has_the_version_that_its_command_came_with() {
+    let written = |command: Command| {
+        let bytes = record("i", "ada", Limits::default(), command).encode().unwrap();
+        String::from_utf8(bytes).unwrap()
+    };
+    let of_one = written(set_channel("c1", true));
+    let of_two = written(Command::SetAdminToken { token: AdminToken::of("one"), replace: false });
+    assert!(of_one.starts_with("{\"v\":1,"), "{of_one}");
+    assert!(of_two.starts_with("{\"v\":2,"), "{of_two}");
+    // What is newer than its version is read by no build: an older one could not have read it.
+    let early = Record::decode(of_two.replacen("\"v\":2", "\"v\":1", 1).as_bytes());
+    assert!(matches!(early, Err(record::NoRecord::Unreadable(_))), "{early:?}");
+    let late = Record::decode(of_one.replacen("\"v\":1", "\"v\":2", 1).as_bytes());
+    assert!(late.is_ok(), "{late:?}");
+}
+
+#[test]
+fn no_secret_of_the_administrators_is_shown_by_debug_nor_stands_in_the_topic() {
+    let token = Token::generate().unwrap();
+    let (secret, session) = (token.reveal(), session_secret(token.reveal()));
+    let key = CursorKey::generate().unwrap();
+    let written_key = String::from(key.clone());
+    let admin = Command::SetAdminToken { token: AdminToken::of(secret), replace: false };
+    let record = record("i", "ada", Limits::default(), admin);
+    let mut state = State::default();
+    state.apply(record.clone(), 1);
+    let set = Command::SetCursorKey { key: key.clone() };
+    state.apply(super::record("j", "ada", Limits::default(), set), 2);
+    let topic = String::from_utf8(record.encode().unwrap()).unwrap();
+    for shown in [topic, format!("{record:?}"), format!("{state:?} {key:?}")] {
+        for hidden in [secret, &session, &written_key] {
+            assert!(!shown.contains(hidden.get(5..20).unwrap()), "{shown}");
+        }
+    }
+    assert_ne!(session, secret);
 }

@@ -1,0 +1,115 @@
+//! What goes wrong before a handler has its say, and the parts of a request that can.
+
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, Method, Uri, header};
+use axum::response::{IntoResponse, Response};
+use serde::de::DeserializeOwned;
+
+use crate::stream::ids::CommandId;
+use crate::stream::request::Problem;
+
+/// How long a body may take to come.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+/// Of a request's own id; one request may come to two commands.
+const ID_LENGTH_MAX: usize = 60;
+
+pub(super) async fn no_such_path(uri: Uri) -> Problem {
+    Problem::new(404, "no-such-path", format!("there is no `{}`", uri.path()))
+}
+
+pub(super) async fn no_such_method(method: Method) -> Problem {
+    Problem::new(405, "no-such-method", format!("the path does not take `{method}`"))
+}
+
+/// What is not there, or not for the eyes of the user.
+pub(super) fn not_found() -> Problem {
+    Problem::new(404, "not-found", "there is no such thing")
+}
+
+/// An answer that nobody may keep.
+pub(super) fn json(body: String) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    ];
+    (headers, body).into_response()
+}
+
+/// A body of JSON.
+#[derive(Debug)]
+pub(super) struct Body<T>(pub(super) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let read = tokio::time::timeout(BODY_TIMEOUT, Bytes::from_request(request, state)).await;
+        let Ok(read) = read else {
+            return Err(Problem::new(408, "slow", "the body did not come in time"));
+        };
+        let bytes = read.map_err(|rejection| unread(&rejection))?;
+        serde_json::from_slice(&bytes)
+            .map(Self)
+            .map_err(|error| Problem::new(400, "bad-request", format!("the body: {error}")))
+    }
+}
+
+fn unread(rejection: &BytesRejection) -> Problem {
+    match rejection.status().as_u16() {
+        413 => Problem::new(413, "too-large", "the body is larger than 64 KiB"),
+        _ => Problem::new(400, "bad-request", "the body could not be read"),
+    }
+}
+
+/// Ids in the path. What is no text names nothing.
+#[derive(Debug)]
+pub(super) struct Ids<T>(pub(super) T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Ids<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let ids = Path::<T>::from_request_parts(parts, state).await;
+        ids.map(|Path(ids)| Self(ids)).map_err(|_not_an_id| not_found())
+    }
+}
+
+/// Parameters of the query.
+#[derive(Debug)]
+pub(super) struct Parameters<T>(pub(super) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Parameters<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let read = Query::<T>::from_request_parts(parts, state).await;
+        read.map(|Query(read)| Self(read))
+            .map_err(|rejection| Problem::new(400, "bad-parameter", rejection.body_text()))
+    }
+}
+
+/// The id that the request has chosen, so that asking again applies nothing twice.
+#[derive(Debug)]
+pub(super) struct Chosen(pub(super) Option<CommandId>);
+
+impl<S: Send + Sync> FromRequestParts<S> for Chosen {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let Some(value) = parts.headers.get("idempotency-key") else { return Ok(Self(None)) };
+        let text = value.to_str().unwrap_or_default().trim_matches('"');
+        let id = CommandId::try_from(text.to_owned()).ok();
+        match id.filter(|id| id.as_str().len() <= ID_LENGTH_MAX) {
+            Some(id) => Ok(Self(Some(id))),
+            None => {
+                let detail = "`Idempotency-Key` is not 1 to 60 letters, digits, `-` or `_`";
+                Err(Problem::new(400, "bad-id", detail))
+            }
+        }
+    }
+}
