@@ -19,6 +19,7 @@ pub mod io;
 pub mod server;
 pub mod ids;
 mod versioned;
+mod writer;
 pub mod control;
 pub mod presence;
 pub mod door;

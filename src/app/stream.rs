@@ -24,6 +24,7 @@ use crate::stream::control::{Control, Digest, Limits, Token};
 use crate::stream::cursor;
 use crate::stream::door::{self, TokenDoor};
 use crate::stream::live::{self, LiveTopic};
+use crate::stream::presence::{self, Presence};
 use crate::stream::ring::Ring;
 use crate::stream::seal::LiveCursors;
 use crate::stream::server::{Server, Streams};
@@ -33,6 +34,8 @@ use crate::stream::topic_id::{self, Topic};
 /// A topic that cannot be described is asked for again this much later.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 const ASK_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the last releases of leases may take.
+const FLUSH_MAX: Duration = Duration::from_secs(1);
 
 /// The listeners' address, taken before anything else is done.
 ///
@@ -65,6 +68,10 @@ pub(super) async fn run(
     let _stop_readers = stop.clone().drop_guard();
     let log = LogSettings::new(settings.kafka.clone(), settings.control.topic.clone());
     let (control, mut control_ended) = log::start(log, health.clone(), stop.clone())?;
+    let connections = Connections::default();
+    let times = (clock.clone(), health.clone());
+    let (presence, mut presence_ended) =
+        presence::log::start(presence_log(settings), connections.clone(), times, stop.clone())?;
     let topic = tokio::select! {
         topic = described(settings, &health) => topic?,
         () = drain.cancelled() => return Ok(()),
@@ -81,7 +88,13 @@ pub(super) async fn run(
             (live.clone(), Arc::clone(&ring), health.clone(), stop.clone());
         move || live::run(&live, &ring, &health, &stop)
     });
-    let connections = Connections::default();
+    parts.spawn({
+        let presence = presence.clone();
+        async move {
+            presence.renew().await;
+            Ok(())
+        }
+    });
     parts.spawn({
         let watch = door::watch(control.clone(), connections.clone(), clock.clone());
         async move {
@@ -92,7 +105,7 @@ pub(super) async fn run(
     if let Some(listener) = api {
         let routes = api::routes(administrators(
             settings,
-            (control.clone(), connections.clone(), clock.clone()),
+            (control.clone(), presence.clone(), clock.clone()),
         )?);
         let stop = stop.clone();
         parts.spawn(async move {
@@ -103,7 +116,7 @@ pub(super) async fn run(
     let most = settings.stream.connections_per_channel_max;
     let streams = Streams {
         shared: Arc::new(session::Shared { ring, live, clock: clock.clone() }),
-        door: Arc::new(TokenDoor::new(control, clock, most)),
+        door: Arc::new(TokenDoor::new(control, presence.clone(), clock, most)),
         cursors: Arc::new(cursors(&settings.stream, topic)?),
         connections,
         partition_of,
@@ -112,10 +125,25 @@ pub(super) async fn run(
     let serving =
         server.serve(streams, settings.stream.sockets_max, (drain, settings.stream.drain));
     tokio::select! {
-        () = serving => Ok(()),
-        failed = super::first_failure(&mut parts) => Err(failed),
+        () = serving => {}
+        failed = super::first_failure(&mut parts) => return Err(failed),
         _ = &mut control_ended => anyhow::bail!("the control topic's reader has ended"),
+        _ = &mut presence_ended => anyhow::bail!("the presence topic's reader has ended"),
     }
+    // The places of those who were sent away are free on every replica.
+    let flush = tokio::task::spawn_blocking(move || presence.flush(FLUSH_MAX));
+    flush.await.context("writing the last releases has failed")
+}
+
+fn presence_log(settings: &Settings) -> presence::log::LogSettings {
+    let host = || rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let replica = settings.stream.replica.clone().unwrap_or_else(host);
+    info!(replica, "the name of this replica");
+    presence::log::LogSettings::new(
+        settings.kafka.clone(),
+        settings.presence.topic.clone(),
+        replica,
+    )
 }
 
 /// The live topic, waited for.
@@ -159,7 +187,7 @@ fn cursors(settings: &StreamSettings, topic: Topic) -> anyhow::Result<LiveCursor
 
 fn administrators(
     settings: &Settings,
-    (control, connections, clock): (Control, Connections, Clock),
+    (control, presence, clock): (Control, Presence, Clock),
 ) -> anyhow::Result<Api> {
     let token = settings.api.token.as_ref().context("api.token is not set")?;
     let token = token.read().context("api.token")?;
@@ -171,7 +199,7 @@ fn administrators(
     };
     Ok(Api {
         control,
-        connections,
+        presence,
         clock,
         limits,
         admin: Digest::of(&token),

@@ -14,15 +14,16 @@ use serde_json::{Value, json};
 
 use crate::clock::{Clock, Millis};
 
-use super::connections::Connections;
 use super::control::log::Applied;
 use super::control::{
     Channel, Command, Control, ControlError, Digest, Limits, Refusal, Token, TokenEntry,
     TokenOptions, TokenSpec,
 };
-use super::end::End;
 use super::ids::{Actor, ChannelId, TokenId};
+use super::presence::Presence;
 use super::request::Problem;
+
+mod connections;
 
 /// A request's body: names and descriptions.
 const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -34,7 +35,7 @@ const ADMINISTRATOR: &str = "administrator";
 #[derive(Debug, Clone)]
 pub struct Api {
     pub control: Control,
-    pub connections: Connections,
+    pub presence: Presence,
     pub clock: Clock,
     pub limits: Limits,
     /// Of the administrators' token.
@@ -51,8 +52,8 @@ pub fn routes(api: Api) -> Router {
         .route("/api/v1/channels/{channel}/tokens", post(new_token))
         .route("/api/v1/channels/{channel}/tokens/{token}", patch(toggle))
         .route("/api/v1/channels/{channel}/audit", get(audit))
-        .route("/api/v1/connections", get(connections))
-        .route("/api/v1/connections/{connection}", delete(disconnect))
+        .route("/api/v1/connections", get(connections::list))
+        .route("/api/v1/connections/{connection}", delete(connections::disconnect))
         .layer(middleware::from_fn_with_state(api.clone(), authorized))
         .layer(axum::extract::DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(api)
@@ -183,36 +184,9 @@ async fn audit(State(api): State<Api>, Path(id): Path<String>) -> Result<Respons
     Ok(answer(&json!({ "audit": entries })))
 }
 
-async fn connections(State(api): State<Api>) -> Response {
-    let all: Vec<_> = api
-        .connections
-        .list()
-        .into_iter()
-        .map(|(id, listener)| {
-            json!({
-                "id": id,
-                "channel": &*listener.channel,
-                "token": &*listener.token,
-                "address": listener.address.to_string(),
-                "transport": listener.transport.label(),
-            })
-        })
-        .collect();
-    answer(&json!({ "connections": all }))
-}
-
-async fn disconnect(State(api): State<Api>, Path(id): Path<u64>) -> Result<Response, Problem> {
-    match api.connections.end(|of, _| (of == id).then_some(End::Disconnected)) {
-        0 => Err(not_found()),
-        _ => Ok(StatusCode::NO_CONTENT.into_response()),
-    }
-}
-
 impl Api {
     async fn apply(&self, command: Command) -> Result<Applied, Problem> {
-        let actor = Actor::try_from(ADMINISTRATOR.to_owned())
-            .map_err(|error| Problem::new(500, "internal", error.to_string()))?;
-        let applied = self.control.apply(actor, command, self.limits).await;
+        let applied = self.control.apply(administrator()?, command, self.limits).await;
         applied.map_err(|error| match error {
             ControlError::Refused(refusal) => {
                 let status = match refusal {
@@ -251,8 +225,6 @@ impl Api {
 
     fn show(&self, channel: &Channel) -> Value {
         let now = self.clock.now();
-        let live = self.connections.list();
-        let live = live.iter().filter(|(_, one)| *one.channel == *channel.id.as_str()).count();
         let tokens: Vec<_> =
             channel.tokens.iter().map(|token| self.show_token(channel, token, now)).collect();
         json!({
@@ -264,7 +236,8 @@ impl Api {
             "created": channel.created,
             "updated": channel.updated,
             "url": self.url(channel),
-            "connections": live,
+            // `null` while it cannot be told.
+            "connections": self.presence.count(channel.id.as_str()),
             "may_have_new_token": channel.enabled_at(now) < self.limits.token_overlap_max as usize,
             "tokens": tokens,
         })
@@ -278,10 +251,16 @@ impl Api {
             "enabled": token.is_enabled_at(now),
             "created": token.created,
             "updated": token.updated,
+            "last_used": self.presence.last_used(token.id.as_str()),
             "expires": token.options.expires,
             "connections_max": token.options.connections_max,
         })
     }
+}
+
+fn administrator() -> Result<Actor, Problem> {
+    Actor::try_from(ADMINISTRATOR.to_owned())
+        .map_err(|error| Problem::new(500, "internal", error.to_string()))
 }
 
 fn read<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {

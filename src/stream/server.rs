@@ -27,7 +27,9 @@ use crate::http;
 use super::connections::{Connections, Listener, Opened};
 use super::end::End;
 use super::frames::{CursorText, Transport};
+use super::ids::{ChannelId, TokenId};
 use super::io::{Body, Socket, read};
+use super::presence::Limits;
 use super::request::{
     Problem, Query, SUBPROTOCOL, Start, offers_subprotocol, opening, token, transport,
 };
@@ -51,15 +53,19 @@ pub trait Door: Send + Sync + 'static {
         channel: &'a str,
         token: Option<&'a str>,
     ) -> BoxFuture<'a, Result<Admitted, Problem>>;
+
+    /// Opens a stream for a listener that was let in, where there is room (N1, T7): 429 where there
+    /// is none.
+    fn open(&self, listener: Listener, limits: Limits) -> BoxFuture<'_, Result<Opened, Problem>>;
 }
 
 /// What a token opens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Admitted {
+    pub channel: ChannelId,
     pub area: Arc<str>,
-    /// The id of the token, never the token.
-    pub token: Arc<str>,
-    pub connections_max: usize,
+    pub token: TokenId,
+    pub limits: Limits,
 }
 
 /// Cursors of the live topic, each good for one channel only.
@@ -186,21 +192,9 @@ async fn stream(
     let last_event = last_event.map(str::to_owned);
     let admitted = streams.door.admit(&channel, token(headers, &query)).await?;
     let wish = wish(&streams, (&channel, &admitted), transport, (query, last_event))?;
-    let listener = Listener {
-        channel: channel.as_str().into(),
-        token: Arc::clone(&admitted.token),
-        address,
-        transport,
-    };
-    let Some(opened) = streams.connections.open(listener, admitted.connections_max) else {
-        let most = admitted.connections_max;
-        let detail =
-            format!("the channel has {most} connections already, which is as many as it may");
-        return Err(Problem {
-            retry_after: Some(5),
-            ..Problem::new(429, "too-many-connections", detail)
-        });
-    };
+    let Admitted { channel: of, token, limits, .. } = admitted;
+    let listener = Listener { channel: of, token, address, transport, filter: None };
+    let opened = streams.door.open(listener, limits).await?;
     let Some(accept) = accept else { return Ok(plain(&streams, &channel, wish, opened)) };
     let upgrade = hyper::upgrade::on(&mut request);
     let tasks = streams.tasks.clone();

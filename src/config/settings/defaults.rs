@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::{
     ApiSettings, BrakeSettings, ControlSettings, DeadLetterSettings, GeoSettings, GroupProtocol,
     HttpSettings, IndexAuth, IndexSettings, KafkaSecurity, KafkaSettings, Limits, LiveSettings,
-    LogFormat, LogSettings, Settings, Start, StreamSettings,
+    LogFormat, LogSettings, PresenceSettings, Settings, Start, StreamSettings,
 };
 
 const MIB: usize = 1024 * 1024;
@@ -20,6 +20,11 @@ impl Default for Settings {
             live: LiveSettings::default(),
             dead_letter: DeadLetterSettings::default(),
             control: ControlSettings { topic: "sluice-control".to_owned(), replication: 0 },
+            presence: PresenceSettings {
+                topic: "sluice-presence".to_owned(),
+                partitions: 4,
+                replication: 0,
+            },
             stream: StreamSettings::default(),
             api: ApiSettings { listen: SocketAddr::from(([127, 0, 0, 1], 9602)), token: None },
             geo: GeoSettings {
@@ -109,6 +114,7 @@ impl Default for StreamSettings {
             public_url: None,
             ring_bytes_max: 32 * MIB,
             sockets_max: 10_000,
+            replica: None,
             connections_per_channel_max: 5,
             token_overlap_max: 1,
             cursor_key: None,

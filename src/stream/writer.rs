@@ -1,16 +1,25 @@
-//! Writes commands, and asks for the topic's end.
+//! Writes the records of our own topics, and asks for a topic's end.
 
+use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer as _};
-use rdkafka::util::Timeout;
 
 use crate::config::settings::KafkaSettings;
 use crate::kafka::{self, Ear, SharedEar};
 
-use super::LogSettings;
-use super::reader::PARTITION;
+/// What librdkafka may hold of our records, in KiB.
+const QUEUE_KIBIBYTES_MAX: &str = "16384";
+
+/// One record on its way.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Outgoing<'a> {
+    pub(super) partition: i32,
+    pub(super) key: Option<&'a str>,
+    /// `None` is a tombstone.
+    pub(super) payload: Option<&'a [u8]>,
+}
 
 /// An idempotent producer, made when it is needed, and again when it cannot go on.
 pub(super) struct Writer {
@@ -32,40 +41,65 @@ impl std::fmt::Debug for Writer {
 }
 
 impl Writer {
-    pub(super) fn new(settings: &LogSettings) -> Self {
-        Self {
-            kafka: settings.kafka.clone(),
-            topic: settings.topic.clone(),
-            // Before the answer is given up, so that its asker is told the reason.
-            message_timeout: settings.answer_timeout * 3 / 4,
-            client: Mutex::new(None),
-        }
+    /// A record that is not acknowledged within `message_timeout` is given up.
+    pub(super) fn new(kafka: KafkaSettings, topic: String, message_timeout: Duration) -> Self {
+        Self { kafka, topic, message_timeout, client: Mutex::new(None) }
     }
 
     /// Returns when the record is acknowledged by all in-sync replicas. After an error it may be
     /// there all the same.
-    pub(super) async fn write(&self, payload: &[u8]) -> Result<(), String> {
+    pub(super) async fn write(self: &Arc<Self>, record: Outgoing<'_>) -> Result<(), String> {
+        self.send(record)?.await
+    }
+
+    /// Puts the record behind those sent before, without waiting. The future tells when it is
+    /// acknowledged; it need not be waited for.
+    pub(super) fn send(
+        self: &Arc<Self>,
+        record: Outgoing<'_>,
+    ) -> Result<impl Future<Output = Result<(), String>> + Send + use<>, String> {
         let client = self.client()?;
-        let record = FutureRecord::<(), [u8]>::to(&self.topic).partition(PARTITION);
-        let sent =
-            client.producer.send(record.payload(payload), Timeout::After(Duration::ZERO)).await;
-        sent.map(drop).map_err(|(error, _)| {
-            let reason = client.ear.last().unwrap_or_else(|| kafka::plain(&error));
-            self.discard_spent(&client);
-            format!("it cannot be written: {} ({reason})", kafka::plain(&error))
+        let mut queued = FutureRecord::<str, [u8]>::to(&self.topic).partition(record.partition);
+        queued.key = record.key;
+        queued.payload = record.payload;
+        let sent = client.producer.send_result(queued);
+        let delivery = match sent {
+            Ok(delivery) => delivery,
+            Err((error, _)) => {
+                self.discard_spent(&client);
+                return Err(format!("it cannot be written: {}", kafka::plain(&error)));
+            }
+        };
+        let writer = Arc::clone(self);
+        Ok(async move {
+            let error = match delivery.await {
+                Ok(Ok(_)) => return Ok(()),
+                Ok(Err((error, _))) => kafka::plain(&error),
+                Err(_canceled) => "the client was ended".to_owned(),
+            };
+            let reason = client.ear.last().unwrap_or_else(|| error.clone());
+            writer.discard_spent(&client);
+            Err(format!("it cannot be written: {error} ({reason})"))
         })
     }
 
     /// The offset behind the last record. Blocks.
-    pub(super) fn end(&self, within: Duration) -> Result<u64, String> {
+    pub(super) fn end(&self, partition: i32, within: Duration) -> Result<u64, String> {
         let client = self.client()?;
-        let ends = client.producer.client().fetch_watermarks(&self.topic, PARTITION, within);
+        let ends = client.producer.client().fetch_watermarks(&self.topic, partition, within);
         let (_, end) = ends.map_err(|error| {
             let reason = client.ear.last().unwrap_or_else(|| kafka::plain(&error));
             self.discard_spent(&client);
             reason
         })?;
         u64::try_from(end).map_err(|error| error.to_string())
+    }
+
+    /// Waits until nothing is on its way any more, or this time is over. Blocks.
+    pub(super) fn flush(&self, within: Duration) {
+        let client = self.held().clone();
+        // What is not acknowledged by then was not promised to anybody.
+        client.map(|client| client.producer.flush(within).ok());
     }
 
     fn client(&self) -> Result<Arc<Client>, String> {
@@ -84,6 +118,7 @@ impl Writer {
             .set("acks", "all")
             .set("enable.idempotence", "true")
             .set("allow.auto.create.topics", "false")
+            .set("queue.buffering.max.kbytes", QUEUE_KIBIBYTES_MAX)
             .set("message.timeout.ms", self.message_timeout.as_millis().max(1).to_string());
         let ear = Arc::new(Ear::default());
         let producer = config.create_with_context(SharedEar(Arc::clone(&ear)))?;
