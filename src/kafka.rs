@@ -222,8 +222,7 @@ pub fn partition_count<C: ConsumerContext>(
     topic: &str,
     timeout: Duration,
 ) -> Result<usize, String> {
-    let metadata =
-        client.fetch_metadata(Some(topic), timeout).map_err(|error| plain(&error))?;
+    let metadata = client.fetch_metadata(Some(topic), timeout).map_err(|error| plain(&error))?;
     let found = metadata.topics().iter().find(|found| found.name() == topic);
     let Some(found) = found else { return Err("it is not known to the brokers".to_owned()) };
     match found.error() {

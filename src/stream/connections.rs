@@ -211,8 +211,7 @@ mod tests {
     fn those_that_are_meant_end() {
         let connections = Connections::default();
         let (a, b) = (open(&connections, "a"), open(&connections, "b"));
-        let ended =
-            connections.end(|_, one| (one.channel.as_str() == "a").then_some(End::Revoked));
+        let ended = connections.end(|_, one| (one.channel.as_str() == "a").then_some(End::Revoked));
         assert_eq!(ended, 1);
         assert_eq!(*a.ending.borrow(), Some(End::Revoked));
         assert_eq!(*b.ending.borrow(), None);

@@ -12,6 +12,7 @@ mod config;
 mod real;
 mod delivery;
 mod control;
+mod presence;
 mod geo;
 mod golden;
 mod properties;

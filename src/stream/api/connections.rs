@@ -25,7 +25,7 @@ pub(super) async fn list(
             }
         }
     }
-    let all = api.presence.connections(channel.as_deref()).map_err(unavailable)?;
+    let all = api.presence.connections(channel.as_deref()).map_err(|error| unavailable(&error))?;
     let all: Vec<_> = all.iter().map(show).collect();
     Ok(answer(&json!({ "connections": all })))
 }
@@ -35,9 +35,12 @@ pub(super) async fn disconnect(
     State(api): State<Api>,
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
-    let all = api.presence.connections(None).map_err(unavailable)?;
+    let all = api.presence.connections(None).map_err(|error| unavailable(&error))?;
     let connection = all.iter().find(|one| one.id.as_str() == id).ok_or_else(not_found)?;
-    api.presence.disconnect(connection, administrator()?).await.map_err(unavailable)?;
+    api.presence
+        .disconnect(connection, administrator()?)
+        .await
+        .map_err(|error| unavailable(&error))?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
@@ -64,7 +67,7 @@ fn show(connection: &Connection) -> Value {
     })
 }
 
-fn unavailable(unavailable: Unavailable) -> Problem {
+fn unavailable(unavailable: &Unavailable) -> Problem {
     let problem = Problem::new(503, "presence-unavailable", unavailable.to_string());
     Problem { retry_after: Some(2), ..problem }
 }

@@ -21,9 +21,9 @@ use crate::stream::connections::{Connections, Listener, Opened};
 use crate::stream::ids::{Actor, ChannelId, LeaseId, LifeId};
 use crate::stream::writer::{Outgoing, Writer};
 
+use super::RENEW_EVERY_MS;
 use super::leases::{Lease, Leases, Verdict};
 use super::record::{Claim, Limits, Record};
-use super::RENEW_EVERY_MS;
 
 mod held;
 mod reader;
@@ -127,8 +127,8 @@ pub fn start(
     stop: CancellationToken,
 ) -> anyhow::Result<(Presence, oneshot::Receiver<()>)> {
     // A renewal that was not written until the next one is due has become useless.
-    let (kafka, topic) = (settings.kafka.clone(), settings.topic.clone());
-    let writer = Writer::new(kafka, topic, settings.renew_every);
+    let message_timeout = settings.renew_every.max(settings.answer_timeout);
+    let writer = Writer::new(settings.kafka.clone(), settings.topic.clone(), message_timeout);
     let shared = Arc::new(Shared {
         life: LifeId::random().context("no name for this life")?,
         writer: Arc::new(writer),
@@ -304,7 +304,7 @@ impl Shared {
         let written = self.send(request)?;
         let told = |verdict: Result<Verdict, _>| {
             // Somebody else has released it.
-            verdict.map_err(|_| "the request was given up".to_owned())
+            verdict.map_err(|_dropped| "the request was given up".to_owned())
         };
         tokio::select! {
             biased;

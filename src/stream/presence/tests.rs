@@ -43,7 +43,14 @@ fn request_of(id: &str, token: &str, token_max: u32) -> Record {
 
 fn renewal(id: &str, last: Millis) -> Record {
     let (claim, last) = (claim("t1", "l1"), last * 1000);
-    Record::Renewal { channel: channel(), lease: lease(id), claim, limits: LIMITS, last, figures: Figures::default() }
+    Record::Renewal {
+        channel: channel(),
+        lease: lease(id),
+        claim,
+        limits: LIMITS,
+        last,
+        figures: Figures::default(),
+    }
 }
 
 fn release(id: &str) -> Record {

@@ -13,6 +13,7 @@ use sluice::stream::control::log::{self, LogSettings};
 use sluice::stream::control::{Digest, Limits};
 use sluice::stream::cursor;
 use sluice::stream::door::{self, TokenDoor};
+use sluice::stream::presence::log as presence;
 use sluice::stream::seal::LiveCursors;
 use tokio::net::TcpListener;
 
@@ -21,16 +22,16 @@ use super::*;
 const ADMIN: &str = "an administrator's token";
 
 /// A replica of the stream server with its API.
-struct Replica {
+pub(super) struct Replica {
     streams: SocketAddr,
     api: SocketAddr,
-    connections: Connections,
+    pub(super) connections: Connections,
     stop: CancellationToken,
     parts: JoinSet<()>,
 }
 
 impl Replica {
-    async fn start(kafka: &Kafka) -> Self {
+    pub(super) async fn start(kafka: &Kafka, name: &str) -> Self {
         let stop = CancellationToken::new();
         let log = LogSettings::new(kafka.settings.clone(), "control".to_owned());
         let (control, _) = log::start(log, Health::default(), stop.clone()).unwrap();
@@ -46,13 +47,24 @@ impl Replica {
             move || live::run(&live, &ring, &Health::default(), &stop).unwrap()
         });
         let connections = Connections::default();
+        let log = presence::LogSettings::new(
+            kafka.settings.clone(),
+            "presence".to_owned(),
+            name.to_owned(),
+        );
+        let times = (clock.clone(), Health::default());
+        let (presence, _) = presence::start(log, connections.clone(), times, stop.clone()).unwrap();
+        parts.spawn({
+            let presence = presence.clone();
+            async move { presence.renew().await }
+        });
         parts.spawn(door::watch(control.clone(), connections.clone(), clock.clone()));
         let server = Server::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (streams, address) = (server.address().unwrap(), listener.local_addr().unwrap());
         let routes = api::routes(Api {
             control: control.clone(),
-            connections: connections.clone(),
+            presence: presence.clone(),
             clock: clock.clone(),
             limits: Limits::default(),
             admin: Digest::of(ADMIN),
@@ -62,7 +74,7 @@ impl Replica {
         let cursors = cursor::Cursors::new(b"a key of sixteen bytes or more").unwrap();
         let served = Streams {
             shared: Arc::new(Shared { ring: Arc::clone(&ring), live, clock: clock.clone() }),
-            door: Arc::new(TokenDoor::new(control, clock, 5)),
+            door: Arc::new(TokenDoor::new(control, presence.clone(), clock, 5)),
             cursors: Arc::new(LiveCursors::new(cursors, 7)),
             connections: connections.clone(),
             partition_of,
@@ -71,15 +83,16 @@ impl Replica {
         let ending = (stop.clone(), Duration::from_millis(100));
         parts.spawn(Box::pin(server.serve(served, 64, ending)));
         until("the live topic is read", || ring.end(PARTITIONS - 1).is_some()).await;
+        until("the presence topic is read", || presence.connections(None).is_ok()).await;
         Self { streams, api: address, connections, stop, parts }
     }
 
     /// Asks the API; answers status and body.
-    async fn ask(&self, method: &str, path: &str, body: Value) -> (u16, Value) {
+    pub(super) async fn ask(&self, method: &str, path: &str, body: Value) -> (u16, Value) {
         ask(self.api, ADMIN, method, path, &body.to_string()).await
     }
 
-    async fn listen(&self, channel: &str, token: &str) -> Client {
+    pub(super) async fn listen(&self, channel: &str, token: &str) -> Client {
         let target = format!("/v1/streams/{channel}?earliest&key={token}");
         Client::open(self.streams, "websocket", &target).await
     }
@@ -106,16 +119,19 @@ async fn ask(api: SocketAddr, token: &str, method: &str, path: &str, body: &str)
     (head[9..12].parse().unwrap(), serde_json::from_str(body).unwrap_or(Value::Null))
 }
 
-fn kafka() -> Kafka {
-    let kafka = Kafka::start(1);
+pub(super) fn kafka() -> Kafka {
+    let mut kafka = Kafka::start(1);
     kafka.cluster.create_topic("control", 1, 1).unwrap();
+    kafka.cluster.create_topic("presence", 2, 1).unwrap();
+    // The mock cluster answers a fetch when this is over, not when there is something.
+    kafka.settings.properties.push(("fetch.wait.max.ms".to_owned(), "10".to_owned()));
     kafka
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_channel_is_made_heard_and_closed_on_both_replicas() {
     let kafka = kafka();
-    let (one, other) = (Replica::start(&kafka).await, Replica::start(&kafka).await);
+    let (one, other) = (Replica::start(&kafka, "r1").await, Replica::start(&kafka, "r2").await);
     let (status, made) = one.ask("POST", "/channels", json!({ "area": AREA })).await;
     assert_eq!(status, 201, "{made}");
     assert_eq!(made["channel"]["name"], format!("Channel for {AREA}"));
@@ -155,7 +171,7 @@ async fn a_channel_is_made_heard_and_closed_on_both_replicas() {
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_of_the_api() {
     let kafka = kafka();
-    let replica = Replica::start(&kafka).await;
+    let replica = Replica::start(&kafka, "r1").await;
     let check = async |(method, path): (&str, &str), body: &str, expected: (u16, &str)| {
         let (status, answer) = ask(replica.api, ADMIN, method, path, body).await;
         let kind = answer["type"].as_str().unwrap_or_default();

@@ -102,8 +102,7 @@ impl Reader<'_> {
 
     /// Forgets what was read. Nobody is admitted before it was read again.
     fn begin(&mut self, count: usize) {
-        let new =
-            || Partition { next: Offset::Beginning, leftovers: Some(Leftovers::default()) };
+        let new = || Partition { next: Offset::Beginning, leftovers: Some(Leftovers::default()) };
         self.partitions = std::iter::repeat_with(new).take(count).collect();
         let mut view = self.shared.view();
         let trouble = view.trouble.take();
@@ -156,10 +155,8 @@ impl Reader<'_> {
             }
             Err(why) => return Err(format!("the record at {number}/{offset}: {why}")),
         };
-        if self.shared.view().partition_of(record.channel()).ok() != Some(number) {
-            // Of a time when the topic had another number of partitions.
-            return Ok(());
-        }
+        // Where the topic was widened, what was written before stands in another partition of its
+        // channel, and so does what a replica writes that has not noticed: it counts all the same.
         let own = match &mut partition.leftovers {
             // What was decided before is not decided again.
             Some(leftovers) => {
@@ -171,11 +168,7 @@ impl Reader<'_> {
         let verdict = self.shared.view().leases.apply(record, at);
         match own {
             Some(Own::Asked(lease)) => self.shared.hear(&lease, verdict, at),
-            Some(Own::Disconnect(lease, actor)) => {
-                if self.shared.connections.end_one(&lease, End::Disconnected) {
-                    info!(%lease, actor = actor.as_str(), "a stream is closed as it was asked for");
-                }
-            }
+            Some(Own::Disconnect(lease, actor)) => self.shared.disconnect(&lease, &actor),
             None => {}
         }
         Ok(())
@@ -269,6 +262,12 @@ impl Shared {
                 Some(Own::Disconnect(lease.clone(), actor.clone()))
             }
             Record::Release { .. } | Record::Used { .. } => None,
+        }
+    }
+
+    fn disconnect(&self, lease: &LeaseId, actor: &Actor) {
+        if self.connections.end_one(lease, End::Disconnected) {
+            info!(%lease, actor = actor.as_str(), "a stream is closed as it was asked for");
         }
     }
 

@@ -44,13 +44,11 @@ struct Count {
 
 impl Count {
     fn decide(&mut self, record: &Record, at: Millis) -> Verdict {
-        let (lease, claim, limits) = match record {
-            Record::Request { lease, claim, limits, .. }
-            | Record::Renewal { lease, claim, limits, .. } => (lease, claim, limits),
-            _ => {
-                record.lease().map(|lease| self.renewed.remove(lease));
-                return Noted;
-            }
+        let (Record::Request { lease, claim, limits, .. }
+        | Record::Renewal { lease, claim, limits, .. }) = record
+        else {
+            record.lease().map(|lease| self.renewed.remove(lease));
+            return Noted;
         };
         self.renewed.retain(|_, (_, renewed)| at - *renewed <= LEASE_MS);
         let is_new = matches!(record, Record::Request { .. }) || !self.renewed.contains_key(lease);
