@@ -39,11 +39,11 @@ async fn n1_holds_on_the_topic_of_setup_and_when_it_is_widened() {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", brokers);
     let admin: AdminClient<DefaultClientContext> = config.create().unwrap();
-    let wider = NewPartitions::new(&topic, 7);
+    let wider = NewPartitions::new(&topic, 6);
     let made = admin.create_partitions([&wider], &AdminOptions::new()).await.unwrap();
     assert!(made[0].is_ok(), "{made:?}");
     let consumer: BaseConsumer = config.set("group.id", "reader").create().unwrap();
-    let [before, after] = [2, 7].map(|count| partition_of("c1", count).cast_signed());
+    let [before, after] = [2, 6].map(|count| partition_of("c1", count).cast_signed());
     assert_ne!(before, after);
     let wait = Duration::from_secs(5);
     let records = || consumer.fetch_watermarks(&topic, after, wait).map_or(0, |(_, end)| end);
