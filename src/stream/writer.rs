@@ -95,6 +95,17 @@ impl Writer {
         u64::try_from(end).map_err(|error| error.to_string())
     }
 
+    /// Looks at the topic, so that partitions that are new can be written to. Blocks.
+    pub(super) fn look(&self, within: Duration) -> Result<(), String> {
+        let client = self.client()?;
+        let found = client.producer.client().fetch_metadata(Some(&self.topic), within);
+        found.map(drop).map_err(|error| {
+            let reason = client.ear.last().unwrap_or_else(|| kafka::plain(&error));
+            self.discard_spent(&client);
+            reason
+        })
+    }
+
     /// Waits until nothing is on its way any more, or this time is over. Blocks.
     pub(super) fn flush(&self, within: Duration) {
         let client = self.held().clone();

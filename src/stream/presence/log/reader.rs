@@ -89,6 +89,7 @@ impl Reader<'_> {
         let count = kafka::partition_count(&consumer, &settings.topic, kafka::ASK_TIMEOUT)
             .map_err(|reason| anyhow!(consumer.context().last().unwrap_or(reason)))?;
         if count != self.partitions.len() {
+            self.shared.writer.look(kafka::ASK_TIMEOUT).map_err(|reason| anyhow!(reason))?;
             self.begin(count);
         }
         let mut assignment = TopicPartitionList::new();
