@@ -28,6 +28,7 @@ use crate::metrics::{Metrics, conservation};
 use crate::pipeline::{self, Path, Prepare};
 use crate::prepare::{self, Scratch};
 use crate::source::{self, Budget, Reading, Shared};
+use crate::stream::filter::Known;
 use crate::telemetry;
 
 mod geo;
@@ -121,10 +122,11 @@ pub async fn run(config: Config, load: Load, shutdown: Shutdown) -> anyhow::Resu
     let mut streams = JoinSet::new();
     if let Some(listeners) = listeners {
         let settings = config.settings.clone();
-        let (clock, health, drain) = (clock.clone(), health.clone(), shutdown.drain.clone());
-        streams.spawn(async move {
-            Box::pin(stream::run(&settings, listeners, (clock, health), drain)).await
-        });
+        let known = Known::of_pipelines(&config.pipelines);
+        let given = (clock.clone(), health.clone(), metrics.clone(), known);
+        let drain = shutdown.drain.clone();
+        streams
+            .spawn(async move { Box::pin(stream::run(&settings, listeners, given, drain)).await });
     }
     let stream_drain = config.settings.stream.drain + WIND_UP_MAX;
 

@@ -14,6 +14,7 @@ use crate::outcome::labels;
 use crate::prepare::{Facts, GeoOutcome, Mended};
 
 pub mod conservation;
+pub mod stream;
 
 labels! {
     /// How a `_bulk` request ended.
@@ -94,6 +95,7 @@ pub struct Metrics {
     pub reloads: [[IntCounter; ReloadEnd::COUNT]; Reloaded::COUNT],
     pub geo_build_time: Gauge,
     pub ready: IntGauge,
+    pub stream: stream::StreamMetrics,
 }
 
 impl Metrics {
@@ -184,6 +186,7 @@ impl Metrics {
                 "Build time of the geo database in use; 0 without one",
             )?,
             ready: of.gauge("ready", "1 while /readyz answers 200")?,
+            stream: stream::StreamMetrics::new(&of)?,
             registry,
         })
     }
@@ -319,9 +322,7 @@ impl Declare<'_> {
     }
 }
 
-fn collect<const N: usize>(
-    counters: impl Iterator<Item = IntCounter>,
-) -> prometheus::Result<[IntCounter; N]> {
+fn collect<T, const N: usize>(counters: impl Iterator<Item = T>) -> prometheus::Result<[T; N]> {
     counters.collect::<Vec<_>>().try_into().map_err(|counters: Vec<_>| miscounted(counters.len()))
 }
 

@@ -1,22 +1,31 @@
 //! Call Log Streams: whoever holds an access token hears the calls of their area as they happen.
 //!
 //! In reading order: the live topic is read ([`live`]) into one ring ([`ring`]); a listener comes
-//! ([`server`], [`request`]) and listens ([`session`]) from its place on, out of the ring or, where
-//! that has moved on, out of Kafka again ([`catch_up`]); events go out in envelopes ([`frames`])
-//! until the stream ends ([`end`]).
+//! ([`server`], `listen`, [`request`]) and listens ([`session`]) from its place on, out of the ring or, where
+//! that has moved on, out of Kafka again ([`catch_up`]). What it asks for ([`wish`]) decides which
+//! events go out ([`select`], [`filter`]) and what they look like ([`shape`], [`project`], [`ecls`]);
+//! that is made once for all who ask for the same and kept beside the record ([`block`],
+//! [`frames`]), until the stream ends ([`end`]).
 
 pub mod topic_id;
 pub mod live;
+pub mod block;
 pub mod ring;
 pub mod frames;
+pub mod shape;
+pub mod select;
+pub mod project;
+pub mod dictionary;
 pub mod catch_up;
 pub mod request;
+pub mod wish;
 pub mod ws;
 pub mod connections;
 pub mod session;
 pub mod end;
 pub mod io;
 pub mod server;
+mod listen;
 pub mod ids;
 mod versioned;
 mod writer;

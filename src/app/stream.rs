@@ -17,22 +17,31 @@ use crate::config::settings::{Settings, StreamSettings};
 use crate::deliver::mirror::partition_of;
 use crate::health::{Component, Health};
 use crate::http;
+use crate::metrics::Metrics;
+use crate::metrics::stream::StreamMetrics;
 use crate::stream::api::{self, Api};
+use crate::stream::catch_up::CatchUps;
 use crate::stream::connections::Connections;
 use crate::stream::control::log::{self, LogSettings};
 use crate::stream::control::{Control, Digest, Limits, Token};
 use crate::stream::cursor;
+use crate::stream::dictionary::Dictionary;
 use crate::stream::door::{self, TokenDoor};
+use crate::stream::filter::Known;
 use crate::stream::live::{self, LiveTopic};
 use crate::stream::presence::{self, Presence};
 use crate::stream::ring::Ring;
 use crate::stream::seal::LiveCursors;
+use crate::stream::select::Selections;
 use crate::stream::server::{Server, Streams};
 use crate::stream::session;
+use crate::stream::shape::Shapes;
 use crate::stream::topic_id::{self, Topic};
+use crate::stream::wish::Offer;
 
 /// A topic that cannot be described is asked for again this much later.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
+const MEASURE_EVERY: Duration = Duration::from_secs(1);
 const ASK_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the last releases of leases may take.
 const FLUSH_MAX: Duration = Duration::from_secs(1);
@@ -60,7 +69,7 @@ pub(super) async fn bind(settings: &Settings) -> anyhow::Result<(Server, Option<
 pub(super) async fn run(
     settings: &Settings,
     (server, api): (Server, Option<TcpListener>),
-    (clock, health): (Clock, Health),
+    (clock, health, metrics, known): (Clock, Health, Metrics, Known),
     drain: CancellationToken,
 ) -> anyhow::Result<()> {
     // Dropped at the end, after the last stream.
@@ -76,11 +85,9 @@ pub(super) async fn run(
         topic = described(settings, &health) => topic?,
         () = drain.cancelled() => return Ok(()),
     };
-    let live = LiveTopic {
-        kafka: settings.kafka.clone(),
-        topic: settings.live.topic.clone(),
-        partitions: i32::try_from(topic.partitions).context("the live topic's partitions")?,
-    };
+    let partitions = i32::try_from(topic.partitions).context("the live topic's partitions")?;
+    let live =
+        LiveTopic { kafka: settings.kafka.clone(), topic: settings.live.topic.clone(), partitions };
     let ring = Arc::new(Ring::new(settings.stream.ring_bytes_max));
     let mut parts: JoinSet<anyhow::Result<()>> = JoinSet::new();
     parts.spawn_blocking({
@@ -95,6 +102,9 @@ pub(super) async fn run(
             Ok(())
         }
     });
+    let catch_ups = CatchUps::new(live);
+    metrics.stream.ring_bytes_max.set(gauged(settings.stream.ring_bytes_max));
+    parts.spawn(measure(Arc::clone(&ring), catch_ups.clone(), metrics.stream.clone()));
     parts.spawn({
         let watch = door::watch(control.clone(), connections.clone(), clock.clone());
         async move {
@@ -115,10 +125,22 @@ pub(super) async fn run(
     }
     let most = settings.stream.connections_per_channel_max;
     let streams = Streams {
-        shared: Arc::new(session::Shared { ring, live, clock: clock.clone() }),
+        shared: Arc::new(session::Shared {
+            ring,
+            catch_ups,
+            clock: clock.clone(),
+            metrics: metrics.stream.clone(),
+            upstream_stalled: metrics.polling_paused.clone(),
+        }),
         door: Arc::new(TokenDoor::new(control, presence.clone(), clock, most)),
         cursors: Arc::new(cursors(&settings.stream, topic)?),
         connections,
+        offer: Offer {
+            known: Arc::new(known),
+            shapes: Shapes::new(Arc::new(Dictionary::built_in()?)),
+            selections: Selections::default(),
+        },
+        partitions,
         partition_of,
         tasks: TaskTracker::new(),
     };
@@ -146,6 +168,24 @@ fn presence_log(settings: &Settings) -> presence::log::LogSettings {
     )
 }
 
+/// Keeps the gauges of what nobody counts on the way.
+async fn measure(
+    ring: Arc<Ring>,
+    catch_ups: CatchUps,
+    metrics: StreamMetrics,
+) -> anyhow::Result<()> {
+    let mut ticks = tokio::time::interval(MEASURE_EVERY);
+    loop {
+        ticks.tick().await;
+        metrics.ring_bytes.set(gauged(ring.used()));
+        metrics.catching_up.set(gauged(catch_ups.reading()));
+    }
+}
+
+fn gauged(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
 /// The live topic, waited for.
 async fn described(settings: &Settings, health: &Health) -> anyhow::Result<Topic> {
     let live = LiveTopic {
@@ -156,7 +196,7 @@ async fn described(settings: &Settings, health: &Health) -> anyhow::Result<Topic
     loop {
         let asked = live.clone();
         let ask = tokio::task::spawn_blocking(move || {
-            topic_id::describe(&asked.consumer()?, &asked.topic, ASK_TIMEOUT)
+            topic_id::describe(&asked.consumer(1)?, &asked.topic, ASK_TIMEOUT)
         });
         match ask.await.context("asking Kafka has failed")? {
             Ok(topic) => return Ok(topic),

@@ -129,6 +129,20 @@ impl<'a> Parsed<'a> {
         tail.get(..numbers::run_length(tail))
     }
 
+    /// The text of a node and all that it holds, as it was written.
+    #[must_use]
+    pub fn text(&self, at: usize) -> &'a [u8] {
+        let tail = self.text.get(self.start(at)..).unwrap_or_default();
+        match self.nodes.get(at) {
+            Some(Node::String(_)) => self.quoted(at).unwrap_or_else(|| head_of_string(tail)),
+            Some(Node::Static(StaticNode::Null | StaticNode::Bool(true))) => head(tail, 4),
+            Some(Node::Static(StaticNode::Bool(false))) => head(tail, 5),
+            Some(Node::Static(_)) => head(tail, numbers::run_length(tail)),
+            Some(Node::Object { .. } | Node::Array { .. }) => head_of_brackets(tail),
+            None => &[],
+        }
+    }
+
     /// The place after a node and all that it holds: its next sibling, where there is one.
     #[must_use]
     #[inline]
@@ -213,6 +227,42 @@ impl Iterator for Elements<'_> {
         self.at = self.parsed.next(at);
         Some(at)
     }
+}
+
+fn head(text: &[u8], length: usize) -> &[u8] {
+    text.get(..length).unwrap_or(text)
+}
+
+/// The string that a sound text begins with, with its quotes.
+fn head_of_string(text: &[u8]) -> &[u8] {
+    let mut at = 1;
+    loop {
+        let tail = text.get(at..).unwrap_or_default();
+        match memchr::memchr2(b'"', b'\\', tail) {
+            Some(found) if tail.get(found) == Some(&b'"') => return head(text, at + found + 1),
+            // What is escaped does not end it.
+            Some(found) => at += found + 2,
+            None => return text,
+        }
+    }
+}
+
+/// The object or array that a sound text begins with, to its closing bracket.
+fn head_of_brackets(text: &[u8]) -> &[u8] {
+    let (mut at, mut depth) = (0, 0_usize);
+    while let Some(&byte) = text.get(at) {
+        match byte {
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            b'"' => at += head_of_string(text.get(at..).unwrap_or_default()).len() - 1,
+            _ => {}
+        }
+        at += 1;
+        if depth == 0 {
+            return head(text, at);
+        }
+    }
+    text
 }
 
 /// Whether JSON takes the byte as white space.

@@ -1,71 +1,201 @@
-//! What the ring no longer holds, read from Kafka again for one listener.
+//! What the ring no longer holds, read from Kafka again.
+//!
+//! A few readers serve all who are behind. Whoever reads has one of them for as long as it takes
+//! what it is given; who does not, gives it back and comes again. So any number of slow listeners
+//! costs no more than these readers.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use rdkafka::consumer::BaseConsumer;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::message::Message as _;
+use rdkafka::topic_partition_list::TopicPartitionListElem;
+use rdkafka::{Offset, TopicPartitionList};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::clock::Millis;
+
+use super::block::Block;
 use super::live::{Areas, LiveTopic};
-use super::ring::{Block, Place};
+use super::ring::Place;
 
-/// How much is read before it is written, in bytes of records.
-const TURN_BYTES_MAX: usize = 1024 * 1024;
+/// Who catches up at the same time; others wait.
+const READERS_MAX: usize = 8;
+/// What librdkafka may fetch ahead for one of them.
+const AHEAD_KBYTES_MAX: u32 = 2_048;
 /// Nothing from Kafka for so long: the listener is told.
 const SILENCE_MAX: Duration = Duration::from_secs(15);
 const POLL: Duration = Duration::from_millis(100);
+const ASK_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// One listener's own way through a partition.
-pub struct CatchUp {
-    consumer: BaseConsumer,
-    areas: Areas,
-    area: Arc<str>,
-    /// The next offset that Kafka will give.
-    next: i64,
+/// The readers; clones share them.
+#[derive(Debug, Clone)]
+pub struct CatchUps {
+    inner: Arc<Inner>,
 }
 
-impl std::fmt::Debug for CatchUp {
+#[derive(Debug)]
+struct Inner {
+    live: LiveTopic,
+    places: Arc<Semaphore>,
+    idle: Mutex<Vec<Reader>>,
+}
+
+/// A reader that is one listener's for a while; goes back when it is dropped.
+#[derive(Debug)]
+pub struct Lease {
+    inner: Arc<Inner>,
+    reader: Option<Reader>,
+    _place: OwnedSemaphorePermit,
+}
+
+struct Reader {
+    consumer: BaseConsumer,
+    areas: Areas,
+    /// The partition that it reads, and the next offset that Kafka will give.
+    at: Option<(i32, i64)>,
+}
+
+impl std::fmt::Debug for Reader {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("CatchUp").field("area", &self.area).field("next", &self.next).finish()
+        f.debug_struct("Reader").field("at", &self.at).finish_non_exhaustive()
     }
+}
+
+/// What a listener wants.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    pub area: Arc<str>,
+    pub partition: i32,
+    pub from: Place,
+    /// Not wanted any more from this offset on.
+    pub until: i64,
+    /// About so much at a time.
+    pub bytes_max: usize,
 }
 
 /// Some records, and where to go on.
 #[derive(Debug)]
-pub struct Read {
-    pub blocks: Vec<Arc<Block>>,
+pub struct Turn {
+    /// Of the area, oldest first.
+    pub blocks: Vec<Block>,
     pub next: Place,
+    /// Everything before this offset is lost to retention.
+    pub lost_before: Option<i64>,
 }
 
-impl CatchUp {
-    /// Begins at a place. Where the topic no longer has it, the answer says from which offset on
-    /// it does: everything before is lost to retention.
-    ///
-    /// # Errors
-    /// Kafka does not answer.
-    pub fn open(
-        live: &LiveTopic,
-        (area, partition): (Arc<str>, i32),
-        from: Place,
-    ) -> anyhow::Result<(Self, Option<i64>)> {
-        let consumer = live.consumer()?;
-        let (low, high) = live.bounds(&consumer, partition).context("kafka does not answer")?;
-        let begin = from.offset.clamp(low, high.max(low));
-        live.assign(&consumer, [(partition, begin)]).context("kafka refuses to be read")?;
-        let lost = (from.offset < low).then_some(low);
-        Ok((Self { consumer, areas: Areas::default(), area, next: begin }, lost))
+impl CatchUps {
+    #[must_use]
+    pub fn new(live: LiveTopic) -> Self {
+        let places = Arc::new(Semaphore::new(READERS_MAX));
+        Self { inner: Arc::new(Inner { live, places, idle: Mutex::default() }) }
     }
 
-    /// Reads on, up to an offset that is not wanted any more.
+    /// How many read at the moment.
+    #[must_use]
+    pub fn reading(&self) -> usize {
+        READERS_MAX - self.inner.places.available_permits()
+    }
+
+    /// Reads on, with the reader that a listener has, or the next that is free.
     ///
     /// # Errors
     /// Kafka is silent, or has trouble that it does not mend itself.
-    pub fn read(&mut self, until: i64) -> anyhow::Result<Read> {
+    pub async fn read(self, lease: Option<Lease>, wanted: Wanted) -> anyhow::Result<(Lease, Turn)> {
+        let lease = match lease {
+            Some(lease) => lease,
+            None => self.lease().await?,
+        };
+        blocking(move || lease.work(|live, reader| reader.turn(live, &wanted))).await
+    }
+
+    /// The first offset of a partition, the one behind its last, and the first record at or after
+    /// a time.
+    ///
+    /// # Errors
+    /// Kafka does not answer.
+    pub async fn bounds(
+        &self,
+        partition: i32,
+        since: Option<Millis>,
+    ) -> anyhow::Result<(i64, i64, i64)> {
+        let lease = self.lease().await?;
+        let ask =
+            move |live: &LiveTopic, reader: &mut Reader| reader.bounds(live, partition, since);
+        Ok(blocking(move || lease.work(ask)).await?.1)
+    }
+
+    async fn lease(&self) -> anyhow::Result<Lease> {
+        let place = Arc::clone(&self.inner.places).acquire_owned().await?;
+        let reader = self.inner.idle().pop();
+        Ok(Lease { inner: Arc::clone(&self.inner), reader, _place: place })
+    }
+}
+
+impl Inner {
+    fn idle(&self) -> MutexGuard<'_, Vec<Reader>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Lease {
+    /// A reader that has failed is not used again.
+    fn work<T>(
+        mut self,
+        work: impl FnOnce(&LiveTopic, &mut Reader) -> anyhow::Result<T>,
+    ) -> anyhow::Result<(Self, T)> {
+        let live = &self.inner.live;
+        let mut reader = match self.reader.take() {
+            Some(reader) => reader,
+            None => Reader {
+                consumer: live.consumer(AHEAD_KBYTES_MAX)?,
+                areas: Areas::default(),
+                at: None,
+            },
+        };
+        let done = work(live, &mut reader)?;
+        self.reader = Some(reader);
+        Ok((self, done))
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if let Some(mut reader) = self.reader.take() {
+            // What it would fetch ahead is for nobody.
+            reader.at = None;
+            if reader.consumer.unassign().is_ok() {
+                self.inner.idle().push(reader);
+            }
+        }
+    }
+}
+
+impl Reader {
+    fn turn(&mut self, live: &LiveTopic, wanted: &Wanted) -> anyhow::Result<Turn> {
+        let mut lost_before = None;
+        let mut next = wanted.from.offset;
+        if self.at != Some((wanted.partition, next)) {
+            self.at = None;
+            let bounds = live.bounds(&self.consumer, wanted.partition);
+            let (low, high) = bounds.context("kafka does not answer")?;
+            lost_before = (next < low).then_some(low);
+            next = next.clamp(low, high.max(low));
+            let place = [(wanted.partition, next)];
+            live.assign(&self.consumer, place).context("kafka refuses to be read")?;
+        }
+        let blocks = self.read(wanted, &mut next)?;
+        self.at = Some((wanted.partition, next));
+        let next = if next == wanted.from.offset { wanted.from } else { Place::of(next) };
+        Ok(Turn { blocks, next, lost_before })
+    }
+
+    fn read(&mut self, wanted: &Wanted, next: &mut i64) -> anyhow::Result<Vec<Block>> {
         let mut blocks = Vec::new();
         let mut bytes = 0;
         let since = Instant::now();
-        while self.next < until && bytes < TURN_BYTES_MAX {
+        while *next < wanted.until && bytes < wanted.bytes_max {
             let message = match self.consumer.poll(POLL) {
                 Some(Ok(message)) => message,
                 Some(Err(error)) => bail!("kafka: {}", crate::kafka::plain(&error)),
@@ -74,18 +204,42 @@ impl CatchUp {
                 None if since.elapsed() > SILENCE_MAX => bail!("kafka gives nothing more"),
                 None => continue,
             };
-            let offset = message.offset();
-            if offset >= until {
-                self.next = until;
-                break;
-            }
-            self.next = offset + 1;
-            let Some(block) = self.areas.block(&message) else { continue };
+            *next = message.offset() + 1;
             bytes += message.payload_len();
-            if block.area == self.area {
-                blocks.push(Arc::new(block));
+            let Some(block) = self.areas.block(&message) else { continue };
+            if block.area == wanted.area {
+                blocks.push(block);
             }
         }
-        Ok(Read { blocks, next: Place::of(self.next) })
+        Ok(blocks)
     }
+
+    fn bounds(
+        &self,
+        live: &LiveTopic,
+        partition: i32,
+        since: Option<Millis>,
+    ) -> anyhow::Result<(i64, i64, i64)> {
+        let bounds = live.bounds(&self.consumer, partition);
+        let (low, high) = bounds.context("kafka does not answer")?;
+        let Some(since) = since else { return Ok((low, high, high)) };
+        let mut times = TopicPartitionList::new();
+        times.add_partition_offset(&live.topic, partition, Offset::Offset(since))?;
+        let found = self.consumer.offsets_for_times(times, ASK_TIMEOUT);
+        let found = found.context("kafka does not answer")?;
+        let offset = found.elements().first().map(TopicPartitionListElem::offset);
+        let first = match offset {
+            Some(Offset::Offset(first)) => first,
+            // No record is so young.
+            _ => high,
+        };
+        Ok((low, high, first.clamp(low, high.max(low))))
+    }
+}
+
+/// What asks Kafka and waits, off the threads of the sockets.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> anyhow::Result<T> + Send + 'static,
+) -> anyhow::Result<T> {
+    tokio::task::spawn_blocking(work).await.context("catching up has failed")?
 }

@@ -25,40 +25,22 @@ pub struct Listener {
     pub filter: Option<Arc<str>>,
 }
 
-/// What has gone out on one stream so far: counted by its session, told with its lease.
-#[derive(Debug)]
+/// What became of a listener's events so far: counted by its session, told with its lease.
+#[derive(Debug, Default)]
 pub struct Flow {
     /// Events written.
     pub events: AtomicU64,
     /// Bytes written, framing and all.
     pub bytes: AtomicU64,
-    /// Events that the client was told it missed.
+    /// Events that gaps have told of.
     pub dropped: AtomicU64,
-    /// Events of the area that the filter held back.
+    /// Events that did not pass the filter.
     pub filtered: AtomicU64,
-    /// [`u64::MAX`] while it is not known.
-    lag_ms: AtomicU64,
-}
-
-impl Default for Flow {
-    fn default() -> Self {
-        let zero = || AtomicU64::new(0);
-        Self {
-            events: zero(),
-            bytes: zero(),
-            dropped: zero(),
-            filtered: zero(),
-            lag_ms: AtomicU64::new(u64::MAX),
-        }
-    }
+    /// As of the last status, in ms.
+    pub lag_ms: AtomicU64,
 }
 
 impl Flow {
-    /// How far behind its events the client is, in ms; `None` where nobody has looked.
-    pub fn set_lag_ms(&self, lag_ms: Option<u64>) {
-        self.lag_ms.store(lag_ms.unwrap_or(u64::MAX), Ordering::Relaxed);
-    }
-
     #[must_use]
     pub fn figures(&self) -> Figures {
         let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
@@ -67,7 +49,7 @@ impl Flow {
             bytes: of(&self.bytes),
             dropped: of(&self.dropped),
             filtered: of(&self.filtered),
-            lag_ms: Some(of(&self.lag_ms)).filter(|lag_ms| *lag_ms != u64::MAX),
+            lag_ms: of(&self.lag_ms),
         }
     }
 }
@@ -80,7 +62,7 @@ pub struct Figures {
     pub bytes: u64,
     pub dropped: u64,
     pub filtered: u64,
-    pub lag_ms: Option<u64>,
+    pub lag_ms: u64,
 }
 
 /// The open streams; clones share them.
@@ -238,10 +220,8 @@ mod tests {
         let flow = Flow::default();
         assert_eq!(flow.figures(), Figures::default());
         flow.events.fetch_add(3, Ordering::Relaxed);
-        flow.set_lag_ms(Some(7));
-        assert_eq!(flow.figures(), Figures { events: 3, lag_ms: Some(7), ..Figures::default() });
-        flow.set_lag_ms(None);
-        assert_eq!(flow.figures().lag_ms, None);
+        flow.lag_ms.store(7, Ordering::Relaxed);
+        assert_eq!(flow.figures(), Figures { events: 3, lag_ms: 7, ..Figures::default() });
     }
 
     #[tokio::test]

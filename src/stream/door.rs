@@ -15,6 +15,7 @@ use super::end::End;
 use super::presence::{Limits, Presence, Refused};
 use super::request::Problem;
 use super::server::{Admitted, Door};
+use super::wish::Fixed;
 
 /// How long a listener waits at the door for the newest state.
 const FRESH_MAX: Duration = Duration::from_secs(2);
@@ -51,7 +52,9 @@ impl TokenDoor {
         let limits =
             Limits { channel_max: self.channel_max, token_max: token.options.connections_max };
         let area = of.area.as_str().into();
-        Ok(Admitted { channel: of.id.clone(), area, token: token.id.clone(), limits })
+        let fixed =
+            Fixed { filter: token.options.filter.clone(), fields: token.options.fields.clone() };
+        Ok(Admitted { channel: of.id.clone(), area, token: token.id.clone(), limits, fixed })
     }
 
     async fn find_room(&self, listener: Listener, limits: Limits) -> Result<Opened, Problem> {

@@ -3,30 +3,17 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use crate::outcome::labels;
+pub use crate::metrics::stream::EndKind;
 
 use super::ws::input::Violation;
-
-labels! {
-    /// Why a stream ended, for the metrics.
-    EndKind {
-        Client => "client",
-        Restart => "restart",
-        Revoked => "revoked",
-        Disconnected => "disconnected",
-        Full => "too_many_connections",
-        Slow => "slow_consumer",
-        Silent => "silent",
-        Violation => "violation",
-        Unavailable => "unavailable",
-    }
-}
 
 /// The end of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum End {
-    /// The client closed, or its connection broke.
+    /// The connection broke, or the client went without a word.
     Client,
+    /// The client closed.
+    Closed,
     /// This server stops.
     Restart,
     /// The token or its channel was disabled, or the token has expired.
@@ -41,6 +28,8 @@ pub enum End {
     Silent,
     /// It broke the protocol.
     Violation(Violation),
+    /// What it asks for in its first message cannot be.
+    Refused(String),
     /// Kafka does not give what the client has missed.
     Unavailable(String),
 }
@@ -62,7 +51,7 @@ impl End {
     pub fn farewell(&self) -> Option<Farewell> {
         let seconds = |seconds| Some(Duration::from_secs(seconds));
         let (code, kind, detail, retry_after): (_, _, Cow<'static, str>, _) = match self {
-            Self::Client => return None,
+            Self::Client | Self::Closed => return None,
             Self::Restart => (1012, EndKind::Restart, "this server restarts".into(), seconds(1)),
             Self::Revoked => (
                 4401,
@@ -86,6 +75,7 @@ impl End {
             Self::Violation(violation) => {
                 (violation.code(), EndKind::Violation, violation.to_string().into(), None)
             }
+            Self::Refused(why) => (4400, EndKind::Refused, why.clone().into(), None),
             Self::Unavailable(why) => (1013, EndKind::Unavailable, why.clone().into(), seconds(5)),
         };
         Some(Farewell { code, kind, detail, retry_after })

@@ -101,8 +101,13 @@ impl Filter {
 
     /// The text as it was given.
     #[must_use]
-    pub fn text(&self) -> &str {
+    pub fn text(&self) -> &Arc<str> {
         &self.text
+    }
+
+    /// The paths of the fields that it asks for.
+    pub fn paths(&self) -> impl Iterator<Item = &[Box<str>]> {
+        self.fields.iter().map(|used| &*used.path)
     }
 }
 

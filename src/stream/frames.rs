@@ -1,152 +1,170 @@
-//! What goes over the wire: an event in its envelope, framed for the transport.
+//! What goes over the wire: messages framed for the transport, ready to be written.
 //!
 //! Server frames of a WebSocket are not masked (RFC 6455, section 5.1), so one framing serves all
-//! listeners of an area and is made once.
+//! listeners that ask for the same, and is made once.
+
+use std::ops::Range;
 
 use bytes::Bytes;
 
-use crate::outcome::labels;
-
-use super::ring::{Block, Place};
+pub use crate::metrics::stream::Transport;
 
 /// The text of a cursor.
 pub type CursorText = [u8; 32];
 
-labels! {
-    /// How a listener takes its events.
-    Transport {
-        WebSocket => "websocket",
-        /// Server-sent events (WHATWG HTML, section 9.2).
-        Sse => "sse",
-        Ndjson => "ndjson",
-    }
-}
-
-labels! {
-    /// A way in which events are made ready that many listeners share.
-    Class {
-        WebSocket => "websocket",
-        WebSocketBatch => "websocket_batch",
-        Sse => "sse",
-        SseBatch => "sse_batch",
-        Ndjson => "ndjson",
-        NdjsonBatch => "ndjson_batch",
-    }
-}
-
-impl Class {
-    /// Whole events in the native format, one a message or as many as a record holds.
-    #[must_use]
-    pub const fn native(transport: Transport, batch: bool) -> Self {
-        match (transport, batch) {
-            (Transport::WebSocket, false) => Self::WebSocket,
-            (Transport::WebSocket, true) => Self::WebSocketBatch,
-            (Transport::Sse, false) => Self::Sse,
-            (Transport::Sse, true) => Self::SseBatch,
-            (Transport::Ndjson, false) => Self::Ndjson,
-            (Transport::Ndjson, true) => Self::NdjsonBatch,
-        }
-    }
-}
-
-/// The events of one record, each ready to be written.
+/// The events of one record, ready to be written: messages behind one another.
 #[derive(Debug, Default)]
 pub struct Frames {
     bytes: Bytes,
-    /// Where each frame ends.
-    ends: Vec<usize>,
+    frames: Vec<Frame>,
+}
+
+/// One message.
+#[derive(Debug, Clone, Copy)]
+struct Frame {
+    /// Where it ends in the bytes.
+    end: usize,
+    /// The event of the record that follows those in it.
+    next: u32,
+    /// Events in it and in those before it.
+    events: u64,
 }
 
 impl Frames {
-    /// One frame an event: `{"cursor":"…","data":[…]}`. `seal` makes the cursor of the event that
-    /// follows a place.
-    pub fn native(block: &Block, transport: Transport, seal: impl Fn(Place) -> CursorText) -> Self {
-        let mut bytes = Vec::new();
-        let mut ends = Vec::with_capacity(block.len());
-        for (index, line) in (1..).zip(block.lines()) {
-            let cursor = seal(Place { offset: block.offset, index });
-            let parts: [&[u8]; 5] = [br#"{"cursor":""#, &cursor, br#"","data":["#, line, b"]}"];
-            put(&mut bytes, transport, &parts, Some(&cursor));
-            ends.push(bytes.len());
-        }
-        Self { bytes: bytes.into(), ends }
-    }
-
-    /// One frame for all events of a record from a place on: `{"cursor":"…","data":[…,…]}`.
-    pub fn batch(
-        block: &Block,
-        from: u32,
-        transport: Transport,
-        seal: impl Fn(Place) -> CursorText,
-    ) -> Self {
-        let from = usize::try_from(from).unwrap_or(usize::MAX);
-        let mut data = Vec::new();
-        for line in block.lines().skip(from) {
-            if !data.is_empty() {
-                data.push(b',');
-            }
-            data.extend_from_slice(line);
-        }
-        if data.is_empty() {
-            return Self::default();
-        }
-        let index = u32::try_from(block.len()).unwrap_or(u32::MAX);
-        let cursor = seal(Place { offset: block.offset, index });
-        let parts: [&[u8]; 5] = [br#"{"cursor":""#, &cursor, br#"","data":["#, &data, b"]}"];
-        let mut bytes = Vec::new();
-        put(&mut bytes, transport, &parts, Some(&cursor));
-        let ends = vec![bytes.len()];
-        Self { bytes: bytes.into(), ends }
-    }
-
-    /// The frames of the events from this place in the record on.
     #[must_use]
-    pub fn from(&self, index: u32) -> Bytes {
-        let start = usize::try_from(index).unwrap_or(usize::MAX);
-        let start = match start.checked_sub(1) {
-            None => 0,
-            Some(before) => self.ends.get(before).copied().unwrap_or(self.bytes.len()),
-        };
-        self.bytes.slice(start..)
+    pub fn len(&self) -> usize {
+        self.frames.len()
     }
 
-    /// The frame of one event.
     #[must_use]
-    pub fn one(&self, index: usize) -> Bytes {
-        let end = self.ends.get(index).copied().unwrap_or(self.bytes.len());
-        let start =
-            index.checked_sub(1).map_or(0, |before| self.ends.get(before).copied().unwrap_or(end));
-        self.bytes.slice(start.min(end)..end)
+    pub fn is_empty(&self) -> bool {
+        self.frames.is_empty()
     }
 
     #[must_use]
     pub fn len_bytes(&self) -> usize {
         self.bytes.len()
     }
+
+    /// The first message with events from this place in the record on.
+    #[must_use]
+    pub fn first_from(&self, index: u32) -> usize {
+        self.frames.partition_point(|frame| frame.next <= index)
+    }
+
+    /// The event that follows those of a message.
+    #[must_use]
+    pub fn next(&self, frame: usize) -> u32 {
+        self.frames.get(frame).map_or(u32::MAX, |frame| frame.next)
+    }
+
+    /// How many events some messages hold.
+    #[must_use]
+    pub fn events(&self, frames: Range<usize>) -> u64 {
+        let until = |frame: usize| {
+            let last = frame.checked_sub(1).and_then(|last| self.frames.get(last));
+            last.map_or(0, |frame| frame.events)
+        };
+        until(frames.end) - until(frames.start)
+    }
+
+    /// Where the bytes of a message end; of those before the first, at 0.
+    #[must_use]
+    pub fn end(&self, frame: usize) -> usize {
+        self.frames.get(frame).map_or(self.bytes.len(), |frame| frame.end)
+    }
+
+    /// Where the bytes of a message begin.
+    #[must_use]
+    pub fn start(&self, frame: usize) -> usize {
+        frame.checked_sub(1).map_or(0, |before| self.end(before))
+    }
+
+    /// The message that a byte is of.
+    #[must_use]
+    pub fn frame_at(&self, byte: usize) -> usize {
+        self.frames.partition_point(|frame| frame.end <= byte)
+    }
+
+    #[must_use]
+    pub fn bytes(&self, range: Range<usize>) -> &[u8] {
+        self.bytes.get(range).unwrap_or_default()
+    }
+
+    /// The same bytes, shared and not copied.
+    #[must_use]
+    pub fn slice(&self, range: Range<usize>) -> Bytes {
+        let end = range.end.min(self.bytes.len());
+        self.bytes.slice(range.start.min(end)..end)
+    }
 }
 
-/// Writes one message for a transport; `id` is the cursor that a reader of server-sent events
-/// comes back with.
-pub fn put(out: &mut Vec<u8>, transport: Transport, parts: &[&[u8]], id: Option<&[u8]>) {
-    let length: usize = parts.iter().map(|part| part.len()).sum();
-    match transport {
-        Transport::WebSocket => put_header(out, Opcode::Text, length),
-        Transport::Sse => {
-            if let Some(id) = id {
-                out.extend_from_slice(b"id: ");
-                out.extend_from_slice(id);
-                out.push(b'\n');
-            }
-            // JSON has no raw line ends, so a message is one line.
-            out.extend_from_slice(b"data: ");
-        }
-        Transport::Ndjson => {}
+/// Writes messages behind one another.
+#[derive(Debug, Default)]
+pub struct Framing {
+    bytes: Vec<u8>,
+    frames: Vec<Frame>,
+}
+
+impl Framing {
+    /// With room for so many bytes and messages.
+    #[must_use]
+    pub fn with_capacity(bytes: usize, frames: usize) -> Self {
+        Self { bytes: Vec::with_capacity(bytes), frames: Vec::with_capacity(frames) }
     }
-    parts.iter().for_each(|part| out.extend_from_slice(part));
-    match transport {
-        Transport::WebSocket => {}
-        Transport::Sse => out.extend_from_slice(b"\n\n"),
-        Transport::Ndjson => out.push(b'\n'),
+
+    /// One more message of so many events, which `next` follows in the record.
+    pub fn put(&mut self, message: &Message<'_>, next: u32, events: u64) {
+        message.put(&mut self.bytes);
+        let before = self.frames.last().map_or(0, |frame| frame.events);
+        self.frames.push(Frame { end: self.bytes.len(), next, events: before + events });
+    }
+
+    #[must_use]
+    pub fn done(self) -> Frames {
+        Frames { bytes: self.bytes.into(), frames: self.frames }
+    }
+}
+
+/// One message and how it is framed.
+#[derive(Debug, Clone, Copy)]
+pub struct Message<'a> {
+    pub transport: Transport,
+    /// Of a WebSocket.
+    pub opcode: Opcode,
+    pub parts: &'a [&'a [u8]],
+    /// The cursor that a reader of server-sent events comes back with.
+    pub id: Option<&'a CursorText>,
+}
+
+impl<'a> Message<'a> {
+    /// Something said in JSON that is no event.
+    #[must_use]
+    pub fn text(transport: Transport, parts: &'a [&'a [u8]]) -> Self {
+        Self { transport, opcode: Opcode::Text, parts, id: None }
+    }
+
+    pub fn put(&self, out: &mut Vec<u8>) {
+        let length: usize = self.parts.iter().map(|part| part.len()).sum();
+        match self.transport {
+            Transport::WebSocket => put_header(out, self.opcode, length),
+            Transport::Sse => {
+                if let Some(id) = self.id {
+                    out.extend_from_slice(b"id: ");
+                    out.extend_from_slice(id);
+                    out.push(b'\n');
+                }
+                // JSON has no raw line ends, so a message is one line.
+                out.extend_from_slice(b"data: ");
+            }
+            Transport::Ndjson => {}
+        }
+        self.parts.iter().for_each(|part| out.extend_from_slice(part));
+        match self.transport {
+            Transport::WebSocket => {}
+            Transport::Sse => out.extend_from_slice(b"\n\n"),
+            Transport::Ndjson => out.push(b'\n'),
+        }
     }
 }
 
@@ -196,58 +214,39 @@ pub fn put_pong(out: &mut Vec<u8>, payload: &[u8]) {
 mod tests {
     use super::*;
 
-    fn frames(transport: Transport, lines: &str) -> Frames {
-        let block = Block::new(("a".into(), 0, 7), 0, Bytes::copy_from_slice(lines.as_bytes()));
-        let seal = |place: Place| {
-            let mut text = [b'.'; 32];
-            text[0] = b'0' + u8::try_from(place.offset).unwrap();
-            text[1] = b'0' + u8::try_from(place.index).unwrap();
-            text
+    #[test]
+    fn messages_of_every_transport() {
+        let id = [b'c'; 32];
+        let check = |transport, opcode, expected: &str| {
+            let mut out = Vec::new();
+            Message { transport, opcode, parts: &[b"{\"a\"", b":1}"], id: Some(&id) }.put(&mut out);
+            assert_eq!(String::from_utf8_lossy(&out), expected);
         };
-        Frames::native(&block, transport, seal)
+        check(Transport::Ndjson, Opcode::Text, "{\"a\":1}\n");
+        let sse = format!("id: {}\ndata: {{\"a\":1}}\n\n", "c".repeat(32));
+        check(Transport::Sse, Opcode::Text, &sse);
+        let mut out = Vec::new();
+        Message::text(Transport::WebSocket, &[b"hi"]).put(&mut out);
+        assert_eq!(out, [0x81, 2, b'h', b'i']);
     }
 
     #[test]
-    fn envelopes_of_every_transport() {
-        let dots = ".".repeat(30);
-        let check = |transport, expected: &[String]| {
-            let frames = frames(transport, "{\"a\":1}\n{\"b\":2}\n");
-            let each: Vec<_> = (0..2)
-                .map(|index| String::from_utf8_lossy(&frames.one(index)).into_owned())
-                .collect();
-            assert_eq!(each, expected);
-            assert_eq!(frames.from(0), expected.concat().as_bytes());
-            assert_eq!(frames.from(1), expected[1].as_bytes());
-            assert!(frames.from(2).is_empty() && frames.from(9).is_empty());
-            assert_eq!(frames.len_bytes(), expected.concat().len());
-        };
-        let envelope = |index: usize, line: &str| {
-            format!("{{\"cursor\":\"7{index}{dots}\",\"data\":[{line}]}}")
-        };
-        let both = [envelope(1, "{\"a\":1}"), envelope(2, "{\"b\":2}")];
-        check(Transport::Ndjson, &both.clone().map(|text| text + "\n"));
-        check(
-            Transport::Sse,
-            &[1, 2].map(|index| format!("id: 7{index}{dots}\ndata: {}\n\n", both[index - 1])),
-        );
-        let header = format!("\u{1}{}", char::from(u8::try_from(both[0].len()).unwrap()));
-        let frames = frames(Transport::WebSocket, "{\"a\":1}\n");
-        assert_eq!(frames.one(0)[1..2], header.as_bytes()[1..2]);
-        assert_eq!(frames.one(0)[0], 0x81);
-        assert_eq!(&frames.one(0)[2..], both[0].as_bytes());
-    }
-
-    #[test]
-    fn a_batch_is_one_message() {
-        let block = Block::new(("a".into(), 0, 7), 0, Bytes::from_static(b"1\n2\n3\n"));
-        let check = |from, expected: &str| {
-            let frames = Frames::batch(&block, from, Transport::Ndjson, |_| [b'c'; 32]);
-            assert_eq!(String::from_utf8_lossy(&frames.from(0)), expected);
-        };
-        let cursor = "c".repeat(32);
-        check(0, &format!("{{\"cursor\":\"{cursor}\",\"data\":[1,2,3]}}\n"));
-        check(2, &format!("{{\"cursor\":\"{cursor}\",\"data\":[3]}}\n"));
-        check(3, "");
+    fn frames_are_found_by_event_and_by_byte() {
+        let mut framing = Framing::default();
+        // Events 0 and 1 in one message, 2 in none, 3 in the next.
+        for (text, next) in [("ab", 2), ("c", 4)] {
+            framing.put(&Message::text(Transport::Ndjson, &[text.as_bytes()]), next, 2);
+        }
+        let frames = framing.done();
+        assert_eq!((frames.len(), frames.len_bytes()), (2, 5));
+        let first = [0, 1, 2, 3, 4, 9].map(|index| frames.first_from(index));
+        assert_eq!(first, [0, 0, 1, 1, 2, 2]);
+        let at = [0, 2, 3, 4, 5].map(|byte| frames.frame_at(byte));
+        assert_eq!(at, [0, 0, 1, 1, 2]);
+        assert_eq!((frames.start(0), frames.end(0), frames.start(1), frames.end(1)), (0, 3, 3, 5));
+        assert_eq!(frames.bytes(frames.start(1)..frames.end(1)), b"c\n");
+        assert_eq!(frames.slice(3..99), "c\n");
+        assert_eq!((frames.events(0..0), frames.events(1..2), frames.events(0..2)), (0, 2, 4));
     }
 
     #[test]

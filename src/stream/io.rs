@@ -1,28 +1,109 @@
 //! Sockets: what we write goes out by these, what a WebSocket's client sends comes in.
 
-use bytes::{Buf as _, Bytes};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt as _};
+use std::collections::VecDeque;
+use std::future::Future;
+use std::io::{self, IoSlice};
+
+use bytes::Bytes;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::mpsc;
 
 use super::end::End;
-use super::session::Sink;
+use super::session::outbox::{Outbox, SLICES_MAX, Wrote};
 use super::ws::input::{Input, Message};
 
 /// What is read from a client at once: it has nothing large to say.
-const READ_BYTES: usize = 1024;
+const READ_BYTES: usize = 1_024;
+/// What a plain response is given at once: what waits there cannot be taken back.
+const PIECE_BYTES_MAX: usize = 64 * 1_024;
 
-/// The writing half of an upgraded connection.
+/// Whom we write to.
+pub trait Sink: Send {
+    /// Writes some of it and takes that off its front; fails where nobody reads any more. Where the
+    /// future is dropped before it is done, nothing was written.
+    fn write(&mut self, outbox: &mut Outbox) -> impl Future<Output = io::Result<Wrote>> + Send;
+}
+
+/// Whom we hear.
+pub trait Source: Send {
+    /// The next message. Where the future is dropped before it is done, nothing is lost.
+    ///
+    /// # Errors
+    /// It is gone, or breaks the protocol.
+    fn receive(&mut self) -> impl Future<Output = Result<Message, End>> + Send;
+}
+
+/// The writing half of a WebSocket.
 #[derive(Debug)]
-pub struct Socket<W>(pub W);
+pub struct Socket(pub OwnedWriteHalf);
 
-impl<W: AsyncWrite + Unpin + Send> Sink for Socket<W> {
-    async fn write(&mut self, bytes: &mut Bytes) -> std::io::Result<()> {
-        // Either writes or does not, whenever it is dropped.
-        match self.0.write(bytes).await? {
-            0 => Err(std::io::ErrorKind::WriteZero.into()),
-            written => {
-                bytes.advance(written);
-                Ok(())
+impl Sink for Socket {
+    async fn write(&mut self, outbox: &mut Outbox) -> io::Result<Wrote> {
+        loop {
+            self.0.writable().await?;
+            let written = {
+                let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+                let count = outbox.slices(&mut slices);
+                self.0.try_write_vectored(slices.get(..count).unwrap_or_default())
+            };
+            match written {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => return Ok(outbox.wrote(written)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+/// The reading half of a WebSocket. It holds no buffer while nothing comes.
+#[derive(Debug)]
+pub struct Heard {
+    from: OwnedReadHalf,
+    input: Input,
+    ready: VecDeque<Message>,
+    violation: Option<End>,
+}
+
+impl Heard {
+    /// `before` is what came together with the handshake.
+    #[must_use]
+    pub fn new(from: OwnedReadHalf, before: &[u8]) -> Self {
+        let (input, ready) = (Input::default(), VecDeque::new());
+        let mut heard = Self { from, input, ready, violation: None };
+        heard.feed(before);
+        heard
+    }
+
+    fn feed(&mut self, bytes: &[u8]) {
+        let mut messages = Vec::new();
+        for piece in bytes.chunks(READ_BYTES) {
+            let fed = self.input.feed(piece, &mut messages);
+            self.ready.extend(messages.drain(..));
+            if let Err(violation) = fed {
+                self.violation = Some(End::Violation(violation));
+                return;
+            }
+        }
+    }
+}
+
+impl Source for Heard {
+    async fn receive(&mut self) -> Result<Message, End> {
+        loop {
+            if let Some(message) = self.ready.pop_front() {
+                return Ok(message);
+            }
+            if let Some(violation) = &self.violation {
+                return Err(violation.clone());
+            }
+            self.from.readable().await.map_err(|_gone| End::Client)?;
+            let mut buffer = [0; READ_BYTES];
+            match self.from.try_read(&mut buffer) {
+                Ok(0) => return Err(End::Client),
+                Ok(read) => self.feed(buffer.get(..read).unwrap_or_default()),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(_) => return Err(End::Client),
             }
         }
     }
@@ -33,35 +114,22 @@ impl<W: AsyncWrite + Unpin + Send> Sink for Socket<W> {
 pub struct Body(pub mpsc::Sender<Bytes>);
 
 impl Sink for Body {
-    async fn write(&mut self, bytes: &mut Bytes) -> std::io::Result<()> {
+    async fn write(&mut self, outbox: &mut Outbox) -> io::Result<Wrote> {
         let room = self.0.reserve().await;
-        let room = room.map_err(|_gone| std::io::Error::from(std::io::ErrorKind::BrokenPipe))?;
-        room.send(bytes.split_to(bytes.len()));
-        Ok(())
+        let room = room.map_err(|_gone| io::Error::from(io::ErrorKind::BrokenPipe))?;
+        let (bytes, wrote) = outbox.take(PIECE_BYTES_MAX);
+        room.send(bytes);
+        Ok(wrote)
     }
 }
 
-/// Reads a client's messages until it is gone or breaks the protocol. It waits where the messages
-/// are not taken, so a client that floods is slowed by its own socket.
-pub async fn read(mut from: impl AsyncRead + Unpin, to: mpsc::Sender<Result<Message, End>>) {
-    let mut input = Input::default();
-    let mut buffer = [0; READ_BYTES];
-    let mut messages = Vec::new();
-    loop {
-        let read = match from.read(&mut buffer).await {
-            Ok(0) | Err(_) => return,
-            Ok(read) => buffer.get(..read).unwrap_or_default(),
-        };
-        let fed = input.feed(read, &mut messages);
-        for message in messages.drain(..) {
-            if to.send(Ok(message)).await.is_err() {
-                return;
-            }
-        }
-        if let Err(violation) = fed {
-            // Nobody to be told any more is as good.
-            to.send(Err(End::Violation(violation))).await.unwrap_or_default();
-            return;
-        }
+/// Notices that the reader of a plain response is gone; it has nothing to say.
+#[derive(Debug)]
+pub struct Gone(pub mpsc::Sender<Bytes>);
+
+impl Source for Gone {
+    async fn receive(&mut self) -> Result<Message, End> {
+        self.0.closed().await;
+        Err(End::Client)
     }
 }

@@ -2,7 +2,7 @@
 //! read all of it and none of them is in the way of the index.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use bytes::Bytes;
@@ -11,18 +11,25 @@ use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Message as _};
 use rdkafka::{Offset, TopicPartitionList};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{debug, warn};
 
 use crate::config::settings::KafkaSettings;
 use crate::health::{Component, Health};
 use crate::kafka;
 
-use super::ring::{Block, Ring};
+use super::block::Block;
+use super::ring::Ring;
 
 /// How long a poll waits for the first record.
 const POLL: Duration = Duration::from_millis(100);
 /// So many records wake the listeners together.
-const TURN_RECORDS_MAX: usize = 256;
+const TURN_RECORDS_MAX: usize = 1_024;
+/// What librdkafka may fetch ahead.
+const AHEAD_KBYTES_MAX: u32 = 16_384;
+/// Listeners are woken at most so often.
+const WAKE_EVERY: Duration = Duration::from_millis(5);
+/// A partition that nobody listens to any more is read for so long, for who comes back.
+const LINGER: Duration = Duration::from_secs(60);
 /// How long to wait after a fault.
 const AGAIN: Duration = Duration::from_secs(1);
 const ASK_TIMEOUT: Duration = Duration::from_secs(5);
@@ -38,13 +45,15 @@ pub struct LiveTopic {
 }
 
 impl LiveTopic {
-    /// A consumer that has nothing assigned yet.
+    /// A consumer that has nothing assigned yet, and may fetch so much ahead.
     ///
     /// # Errors
     /// The settings are refused, or a secret cannot be read.
-    pub fn consumer(&self) -> anyhow::Result<BaseConsumer> {
+    pub fn consumer(&self, ahead_kbytes_max: u32) -> anyhow::Result<BaseConsumer> {
         let mut config = kafka::reader_config(&self.kafka, NO_GROUP)?;
-        config.set("fetch.wait.max.ms", "50").set("queued.max.messages.kbytes", "16384");
+        config
+            .set("fetch.wait.max.ms", "50")
+            .set("queued.max.messages.kbytes", ahead_kbytes_max.to_string());
         config.create().context("kafka: the settings are refused")
     }
 
@@ -52,7 +61,7 @@ impl LiveTopic {
     ///
     /// # Errors
     /// Kafka does not answer.
-    pub(super) fn bounds(
+    pub fn bounds(
         &self,
         consumer: &BaseConsumer,
         partition: i32,
@@ -77,8 +86,8 @@ impl LiveTopic {
     }
 }
 
-/// Reads from the end of the topic on, until it is stopped; after a fault it begins anew where it
-/// was.
+/// Reads the partitions that somebody listens to, each from its end on, until it is stopped; after
+/// a fault it begins anew where it was.
 ///
 /// # Errors
 /// No consumer can be made of the settings.
@@ -88,69 +97,103 @@ pub fn run(
     health: &Health,
     stop: &CancellationToken,
 ) -> anyhow::Result<()> {
-    let consumer = live.consumer()?;
+    let mut reader = Reader {
+        live,
+        ring,
+        health,
+        consumer: live.consumer(AHEAD_KBYTES_MAX)?,
+        areas: Areas::default(),
+    };
     while !stop.is_cancelled() {
-        match open(live, ring, &consumer) {
-            Ok(()) => {
-                health.set(Component::Stream, Ok(()));
-                read(live, ring, (&consumer, health), stop);
-            }
-            Err(error) => trouble(health, &error),
-        }
-        if !stop.is_cancelled() {
+        if let Err(error) = reader.read(stop) {
+            warn!(topic = live.topic, %error, "reading the live topic begins anew");
+            trouble(health, &error);
             std::thread::sleep(AGAIN);
         }
     }
     Ok(())
 }
 
-/// Goes on where the ring ends; where that is gone, or was never, at the topic's end.
-fn open(live: &LiveTopic, ring: &Ring, consumer: &BaseConsumer) -> Result<(), KafkaError> {
-    let mut places = Vec::new();
-    for partition in 0..live.partitions {
-        let (low, high) = live.bounds(consumer, partition)?;
-        let place = match ring.end(partition) {
-            Some(end) if (low..=high).contains(&end) => end,
-            _ => {
-                ring.open(partition, high);
-                high
-            }
-        };
-        places.push((partition, place));
-    }
-    live.assign(consumer, places)?;
-    info!(topic = live.topic, partitions = live.partitions, "the live topic is read");
-    Ok(())
+struct Reader<'a> {
+    live: &'a LiveTopic,
+    ring: &'a Ring,
+    health: &'a Health,
+    consumer: BaseConsumer,
+    areas: Areas,
 }
 
-/// Reads until a fault that wants a new beginning.
-fn read(
-    live: &LiveTopic,
-    ring: &Ring,
-    (consumer, health): (&BaseConsumer, &Health),
-    stop: &CancellationToken,
-) {
-    let mut areas = Areas::default();
-    while !stop.is_cancelled() {
+impl Reader<'_> {
+    /// Reads until a fault that wants a new beginning.
+    fn read(&mut self, stop: &CancellationToken) -> Result<(), KafkaError> {
+        let mut reads: Option<Vec<i32>> = None;
+        let mut pushed = Instant::now();
+        while !stop.is_cancelled() {
+            let wanted = self.ring.wanted(LINGER);
+            if reads.as_ref() != Some(&wanted) {
+                self.assign(&wanted, reads.as_deref().unwrap_or_default())?;
+                reads = Some(wanted);
+            }
+            let blocks = self.turn(pushed + WAKE_EVERY)?;
+            if !blocks.is_empty() {
+                self.health.set(Component::Stream, Ok(()));
+                self.ring.push(blocks);
+                pushed = Instant::now();
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes what is there. Who listens is woken at once after a pause, and in a stream of records
+    /// for all that have come since the last time.
+    fn turn(&mut self, next_wake: Instant) -> Result<Vec<Block>, KafkaError> {
         let mut blocks = Vec::new();
         let mut wait = POLL;
         while blocks.len() < TURN_RECORDS_MAX {
-            match consumer.poll(wait) {
-                None => break,
-                Some(Ok(message)) => blocks.extend(areas.block(&message)),
-                Some(Err(error)) if is_passing(&error) => trouble(health, &error),
+            match self.consumer.poll(wait) {
+                None if blocks.is_empty() => break,
+                None => {
+                    let left = next_wake.saturating_duration_since(Instant::now());
+                    if left.is_zero() {
+                        break;
+                    }
+                    wait = left;
+                    continue;
+                }
+                Some(Ok(message)) => blocks.extend(self.areas.block(&message)),
+                Some(Err(error)) if is_passing(&error) => trouble(self.health, &error),
                 Some(Err(error)) => {
-                    ring.push(blocks);
-                    warn!(topic = live.topic, %error, "reading the live topic begins anew");
-                    return trouble(health, &error);
+                    self.ring.push(blocks);
+                    return Err(error);
                 }
             }
             wait = Duration::ZERO;
         }
-        if !blocks.is_empty() {
-            health.set(Component::Stream, Ok(()));
+        Ok(blocks)
+    }
+
+    /// Each goes on where the ring ends; where that is gone, or was never, at the topic's end.
+    fn assign(&self, wanted: &[i32], before: &[i32]) -> Result<(), KafkaError> {
+        for partition in before.iter().filter(|partition| !wanted.contains(partition)) {
+            self.ring.close(*partition);
         }
-        ring.push(blocks);
+        let mut places = Vec::new();
+        for &partition in wanted {
+            let end = self.ring.end(partition);
+            if let Some(end) = end.filter(|_| before.contains(&partition)) {
+                places.push((partition, end));
+                continue;
+            }
+            let (low, high) = self.live.bounds(&self.consumer, partition)?;
+            let place = end.filter(|end| (low..=high).contains(end)).unwrap_or(high);
+            if end != Some(place) {
+                self.ring.open(partition, place);
+            }
+            places.push((partition, place));
+        }
+        self.live.assign(&self.consumer, places)?;
+        self.health.set(Component::Stream, Ok(()));
+        debug!(topic = self.live.topic, partitions = ?wanted, "the live topic is read");
+        Ok(())
     }
 }
 

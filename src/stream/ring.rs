@@ -4,19 +4,18 @@
 //! wire is made once and kept beside it, for all listeners of its area.
 
 use std::collections::{HashMap, VecDeque};
-use std::ops::Range;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::clock::Millis;
 
-use super::frames::{Class, Frames};
+pub use super::block::Block;
 
-/// What a record costs beside its bytes, about: its entry, its lines' ranges, the frames' entries.
-const BLOCK_OVERHEAD_BYTES: usize = 512;
+/// So often, in turns, it is looked at what the records cost by now.
+const LOOK_TURNS: u32 = 16;
 
 /// The next event that a listener wants: a record's offset, and the event's place in that record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -33,71 +32,6 @@ impl Place {
     }
 }
 
-/// One record of the live topic: some events of one area, in order.
-#[derive(Debug)]
-pub struct Block {
-    pub area: Arc<str>,
-    pub partition: i32,
-    pub offset: i64,
-    /// Kafka's time of the record.
-    pub time: Millis,
-    bytes: Bytes,
-    lines: Vec<Range<usize>>,
-    frames: [OnceLock<Frames>; Class::COUNT],
-    /// What the record costs the ring by now.
-    cost: AtomicUsize,
-}
-
-impl Block {
-    /// Takes a record's value apart into its lines.
-    #[must_use]
-    pub fn new(
-        (area, partition, offset): (Arc<str>, i32, i64),
-        time: Millis,
-        bytes: Bytes,
-    ) -> Self {
-        let mut lines = Vec::new();
-        let mut start = 0;
-        for end in memchr::memchr_iter(b'\n', &bytes).chain([bytes.len()]) {
-            if end > start {
-                lines.push(start..end);
-            }
-            start = end + 1;
-        }
-        let cost = AtomicUsize::new(bytes.len() + BLOCK_OVERHEAD_BYTES);
-        Self { area, partition, offset, time, bytes, lines, frames: Default::default(), cost }
-    }
-
-    /// How many events it holds.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.lines.len()
-    }
-
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.lines.is_empty()
-    }
-
-    /// Its events as they came: one JSON object each.
-    pub fn lines(&self) -> impl ExactSizeIterator<Item = &[u8]> {
-        self.lines.iter().map(|line| self.bytes.get(line.clone()).unwrap_or_default())
-    }
-
-    /// Its events as they go out; `make` is called the first time only.
-    pub fn frames(&self, class: Class, make: impl FnOnce(&Self) -> Frames) -> Option<&Frames> {
-        let slot = self.frames.get(class.index())?;
-        let mut made = 0;
-        let frames = slot.get_or_init(|| {
-            let frames = make(self);
-            made = frames.len_bytes();
-            frames
-        });
-        self.cost.fetch_add(made, Ordering::Relaxed);
-        Some(frames)
-    }
-}
-
 /// What the ring has for a listener.
 #[derive(Debug)]
 pub enum Taken {
@@ -105,23 +39,39 @@ pub enum Taken {
     Blocks(Vec<Arc<Block>>, Place),
     /// The place is older than what the ring holds: everything from this offset on is in it.
     Behind(i64),
+    /// The partition is not read, or not yet.
+    Closed,
 }
 
-/// Records of all partitions, found by area.
+/// What follows a place in the ring.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Ahead {
+    /// Events, before any choice.
+    pub events: u64,
+    /// Kafka's time of the first record of them.
+    pub since: Option<Millis>,
+}
+
+/// Records of all partitions that somebody listens to, found by area.
 #[derive(Debug)]
 pub struct Ring {
     bytes_max: usize,
     state: Mutex<State>,
+    /// Told when a partition is opened.
+    opened: watch::Sender<()>,
 }
 
 #[derive(Debug, Default)]
 struct State {
     areas: HashMap<Arc<str>, Feed>,
     partitions: HashMap<i32, Held>,
+    wanted: HashMap<i32, Wanted>,
     /// All records in the order in which they came.
     order: VecDeque<Arc<Block>>,
     /// What the records cost when they were last looked at.
     used: usize,
+    /// Turns since then.
+    turns: u32,
 }
 
 #[derive(Debug)]
@@ -137,22 +87,55 @@ struct Held {
     end: i64,
 }
 
+/// How many listen to a partition, and since when nobody does.
+#[derive(Debug, Clone, Copy, Default)]
+struct Wanted {
+    listeners: usize,
+    left: Option<Instant>,
+}
+
+/// One listener's part in an area; given up when it is dropped.
+#[derive(Debug)]
+pub struct Subscription {
+    ring: Arc<Ring>,
+    area: Arc<str>,
+    partition: i32,
+    /// Told when there is more of the area.
+    pub news: watch::Receiver<i64>,
+    /// Told when a partition is opened.
+    pub opened: watch::Receiver<()>,
+}
+
 impl Ring {
     #[must_use]
     pub fn new(bytes_max: usize) -> Self {
-        Self { bytes_max, state: Mutex::default() }
+        Self { bytes_max, state: Mutex::default(), opened: watch::Sender::new(()) }
     }
 
     /// The partition is read from this offset on. What was held of it before is forgotten.
     pub fn open(&self, partition: i32, from: i64) {
         let mut state = self.state();
-        let state = &mut *state;
+        state.forget(partition);
         state.partitions.insert(partition, Held { floor: from, end: from });
-        state.order.retain(|block| block.partition != partition);
-        for feed in state.areas.values_mut() {
-            feed.blocks.retain(|block| block.partition != partition);
-        }
-        state.used = state.order.iter().map(|block| block.cost.load(Ordering::Relaxed)).sum();
+        drop(state);
+        self.opened.send_replace(());
+    }
+
+    /// The partition is read no more.
+    pub fn close(&self, partition: i32) {
+        let mut state = self.state();
+        state.forget(partition);
+        state.partitions.remove(&partition);
+    }
+
+    /// The partitions that somebody listens to, or did within the last `linger`; in order.
+    #[must_use]
+    pub fn wanted(&self, linger: Duration) -> Vec<i32> {
+        let mut state = self.state();
+        state.wanted.retain(|_, wanted| wanted.left.is_none_or(|left| left.elapsed() < linger));
+        let mut wanted: Vec<_> = state.wanted.keys().copied().collect();
+        wanted.sort_unstable();
+        wanted
     }
 
     /// Adds records in the order of their offsets, drops the oldest for them, and wakes whoever
@@ -165,7 +148,7 @@ impl Ring {
             let Some(held) = state.partitions.get_mut(&block.partition) else { continue };
             held.end = block.offset + 1;
             let block = Arc::new(block);
-            state.used += block.cost.load(Ordering::Relaxed);
+            state.used += block.cost();
             let feed = state.areas.entry(Arc::clone(&block.area)).or_insert_with(Feed::new);
             feed.blocks.push_back(Arc::clone(&block));
             news.insert(Arc::clone(&block.area), block.offset);
@@ -183,35 +166,52 @@ impl Ring {
     #[must_use]
     pub fn take(&self, area: &str, partition: i32, from: Place, bytes_max: usize) -> Taken {
         let state = self.state();
-        let Some(held) = state.partitions.get(&partition).copied() else {
-            return Taken::Behind(i64::MAX);
-        };
+        let Some(held) = state.partitions.get(&partition).copied() else { return Taken::Closed };
         if from.offset < held.floor {
             return Taken::Behind(held.floor);
         }
         let mut blocks = Vec::new();
-        let Some(feed) = state.areas.get(area) else {
-            return Taken::Blocks(blocks, from.max(Place::of(held.end)));
-        };
-        let first = feed.blocks.partition_point(|block| block.offset < from.offset);
         let mut bytes = 0;
-        for block in feed.blocks.iter().skip(first) {
-            if bytes > 0 && bytes + block.bytes.len() > bytes_max {
+        for block in state.from(area, from) {
+            if bytes > 0 && bytes + block.len_bytes() > bytes_max {
                 let next = Place::of(block.offset);
                 return Taken::Blocks(blocks, next);
             }
-            bytes += block.bytes.len();
+            bytes += block.len_bytes();
             blocks.push(Arc::clone(block));
         }
         Taken::Blocks(blocks, from.max(Place::of(held.end)))
     }
 
-    /// Tells when there is more of an area.
+    /// How much of an area follows a place; `None` where the ring does not hold all of it.
     #[must_use]
-    pub fn news(&self, area: &str) -> watch::Receiver<i64> {
+    pub fn ahead(&self, area: &str, partition: i32, from: Place) -> Option<Ahead> {
+        let state = self.state();
+        state.partitions.get(&partition).filter(|held| from.offset >= held.floor)?;
+        let mut ahead = Ahead::default();
+        for block in state.from(area, from) {
+            let before = if block.offset == from.offset { u64::from(from.index) } else { 0 };
+            let events = (block.len() as u64).saturating_sub(before);
+            if events > 0 {
+                ahead.since.get_or_insert(block.time);
+            }
+            ahead.events += events;
+        }
+        Some(ahead)
+    }
+
+    /// Begins to listen to an area: its partition is wanted.
+    #[must_use]
+    pub fn subscribe(self: &Arc<Self>, area: &Arc<str>, partition: i32) -> Subscription {
+        let opened = self.opened.subscribe();
         let mut state = self.state();
-        let feed = state.areas.entry(area.into()).or_insert_with(Feed::new);
-        feed.news.subscribe()
+        let wanted = state.wanted.entry(partition).or_default();
+        *wanted = Wanted { listeners: wanted.listeners + 1, left: None };
+        let feed = state.areas.entry(Arc::clone(area)).or_insert_with(Feed::new);
+        let news = feed.news.subscribe();
+        drop(state);
+        let (ring, area) = (Arc::clone(self), Arc::clone(area));
+        Subscription { ring, area, partition, news, opened }
     }
 
     /// The offset behind the last record read of a partition; `None` where it is not read.
@@ -232,6 +232,23 @@ impl Ring {
     }
 }
 
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        let mut state = self.ring.state();
+        if let Some(wanted) = state.wanted.get_mut(&self.partition) {
+            wanted.listeners = wanted.listeners.saturating_sub(1);
+            if wanted.listeners == 0 {
+                wanted.left = Some(Instant::now());
+            }
+        }
+        // This one still counts.
+        let is_last = |feed: &Feed| feed.blocks.is_empty() && feed.news.receiver_count() <= 1;
+        if state.areas.get(&self.area).is_some_and(is_last) {
+            state.areas.remove(&self.area);
+        }
+    }
+}
+
 impl Feed {
     fn new() -> Self {
         Self { blocks: VecDeque::new(), news: watch::Sender::new(-1) }
@@ -239,17 +256,38 @@ impl Feed {
 }
 
 impl State {
+    fn from(&self, area: &str, from: Place) -> impl Iterator<Item = &Arc<Block>> {
+        let blocks = self.areas.get(area).map(|feed| &feed.blocks);
+        let first =
+            blocks.map_or(0, |blocks| blocks.partition_point(|block| block.offset < from.offset));
+        blocks.into_iter().flat_map(move |blocks| blocks.range(first..))
+    }
+
+    fn forget(&mut self, partition: i32) {
+        self.order.retain(|block| block.partition != partition);
+        self.areas.retain(|_, feed| {
+            feed.blocks.retain(|block| block.partition != partition);
+            !feed.blocks.is_empty() || feed.news.receiver_count() > 0
+        });
+        self.look();
+    }
+
+    /// Sums up what the records cost: frames were made meanwhile.
+    fn look(&mut self) {
+        self.turns = 0;
+        self.used = self.order.iter().map(|block| block.cost()).sum();
+    }
+
     /// Drops the oldest records until the rest fits.
     fn shrink(&mut self, bytes_max: usize) {
-        if self.used <= bytes_max / 2 {
-            return;
+        self.turns += 1;
+        if self.turns >= LOOK_TURNS {
+            self.look();
         }
-        // Frames were made meanwhile.
-        self.used = self.order.iter().map(|block| block.cost.load(Ordering::Relaxed)).sum();
         while self.used > bytes_max
             && let Some(block) = self.order.pop_front()
         {
-            self.used = self.used.saturating_sub(block.cost.load(Ordering::Relaxed));
+            self.used = self.used.saturating_sub(block.cost());
             if let Some(held) = self.partitions.get_mut(&block.partition) {
                 held.floor = held.floor.max(block.offset + 1);
             }
@@ -264,7 +302,10 @@ impl State {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
+    use crate::stream::block::OVERHEAD_BYTES;
 
     fn block(area: &str, offset: i64, lines: &str) -> Block {
         Block::new((area.into(), 0, offset), 0, Bytes::copy_from_slice(lines.as_bytes()))
@@ -276,20 +317,8 @@ mod tests {
                 (blocks.iter().map(|block| block.offset).collect(), Some(next.offset))
             }
             Taken::Behind(floor) => (vec![*floor], None),
+            Taken::Closed => (vec![], None),
         }
-    }
-
-    #[test]
-    fn lines_of_a_record() {
-        let check = |text: &str, expected: &[&str]| {
-            let block = block("a", 0, text);
-            let lines: Vec<_> = block.lines().map(|line| str::from_utf8(line).unwrap()).collect();
-            assert_eq!(lines, expected);
-        };
-        check("{}\n{\"a\":1}\n", &["{}", "{\"a\":1}"]);
-        check("{}", &["{}"]);
-        check("\n\n", &[]);
-        check("", &[]);
     }
 
     #[test]
@@ -297,7 +326,7 @@ mod tests {
         let ring = Ring::new(1 << 20);
         let take =
             |from: i64, bytes_max: usize| offsets(&ring.take("a", 0, Place::of(from), bytes_max));
-        assert!(matches!(ring.take("a", 0, Place::of(0), 9), Taken::Behind(i64::MAX)));
+        assert!(matches!(ring.take("a", 0, Place::of(0), 9), Taken::Closed));
         ring.open(0, 10);
         assert_eq!(take(10, 99), (vec![], Some(10)));
         ring.push([block("a", 10, "{}\n"), block("b", 11, "{}\n"), block("a", 12, "{}\n")]);
@@ -312,7 +341,7 @@ mod tests {
 
     #[test]
     fn it_stays_within_its_bytes_and_says_from_where_it_holds_everything() {
-        let ring = Ring::new(10 * (BLOCK_OVERHEAD_BYTES + 100));
+        let ring = Ring::new(10 * (OVERHEAD_BYTES + 100));
         ring.open(0, 0);
         let line = "x".repeat(100);
         for offset in 0..100 {
@@ -330,13 +359,45 @@ mod tests {
 
     #[tokio::test]
     async fn news_come_once_for_many_records() {
-        let ring = Ring::new(1 << 20);
+        let ring = Arc::new(Ring::new(1 << 20));
         ring.open(0, 0);
-        let mut news = ring.news("a");
+        let mut news = ring.subscribe(&"a".into(), 0).news.clone();
         ring.push((0..50).map(|offset| block("a", offset, "{}")));
         news.changed().await.unwrap();
         assert_eq!(*news.borrow_and_update(), 49);
         ring.push([block("b", 50, "{}")]);
         assert!(!news.has_changed().unwrap());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_partitions_with_listeners_are_wanted_and_for_a_while_after() {
+        const LINGER: Duration = Duration::from_secs(60);
+        let ring = Arc::new(Ring::new(1 << 20));
+        let (first, second) = (ring.subscribe(&"a".into(), 3), ring.subscribe(&"b".into(), 3));
+        let third = ring.subscribe(&"c".into(), 1);
+        assert_eq!(ring.wanted(LINGER), [1, 3]);
+        drop((first, third));
+        tokio::time::advance(LINGER).await;
+        assert_eq!(ring.wanted(LINGER), [3]);
+        drop(second);
+        assert_eq!(ring.wanted(LINGER), [3]);
+        let again = ring.subscribe(&"b".into(), 3);
+        tokio::time::advance(LINGER).await;
+        assert_eq!(ring.wanted(LINGER), [3]);
+        drop(again);
+        assert!(ring.state().areas.is_empty());
+    }
+
+    #[test]
+    fn what_is_ahead_is_counted() {
+        let ring = Ring::new(1 << 20);
+        ring.open(0, 10);
+        ring.push([block("a", 10, "1\n2\n3\n"), block("b", 11, "4\n"), block("a", 12, "5\n")]);
+        let ahead = |offset, index| ring.ahead("a", 0, Place { offset, index });
+        let some = |events| Some(Ahead { events, since: (events > 0).then_some(0) });
+        assert_eq!(ahead(9, 0), None);
+        assert_eq!(ahead(10, 0), some(4));
+        assert_eq!(ahead(10, 2), some(2));
+        assert_eq!(ahead(13, 0), some(0));
     }
 }

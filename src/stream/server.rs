@@ -1,23 +1,19 @@
 //! The listener of the streams: one path, three transports.
 
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body as HttpBody;
-use axum::extract::{Extension, Path, RawQuery, Request, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::extract::{Extension, State};
+use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use bytes::Bytes;
 use futures::future::BoxFuture;
-use futures::stream;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::debug;
@@ -25,24 +21,20 @@ use tracing::debug;
 use crate::http;
 
 use super::connections::{Connections, Listener, Opened};
-use super::end::End;
-use super::frames::{CursorText, Transport};
+use super::frames::CursorText;
 use super::ids::{ChannelId, TokenId};
-use super::io::{Body, Socket, read};
+use super::listen::{bare, stream};
 use super::presence::Limits;
-use super::request::{
-    Problem, Query, SUBPROTOCOL, Start, offers_subprotocol, opening, token, transport,
-};
+use super::request::Problem;
 use super::ring::Place;
-use super::session::{From, Session, Shared, Signals, Wish};
+use super::session::Shared;
+use super::wish::{Fixed, Offer};
 
 /// The head of a request: its lines and headers.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
 const HEADERS_MAX: usize = 64;
 /// How long a client may take for the head of its request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// A client's messages that wait to be looked at.
-const MESSAGES_MAX: usize = 4;
 
 /// Who may listen to what.
 pub trait Door: Send + Sync + 'static {
@@ -66,6 +58,7 @@ pub struct Admitted {
     pub area: Arc<str>,
     pub token: TokenId,
     pub limits: Limits,
+    pub fixed: Fixed,
 }
 
 /// Cursors of the live topic, each good for one channel only.
@@ -83,6 +76,9 @@ pub struct Streams {
     pub door: Arc<dyn Door>,
     pub cursors: Arc<dyn Cursors>,
     pub connections: Connections,
+    pub offer: Offer,
+    /// Of the live topic.
+    pub partitions: i32,
     /// The partition of an area.
     pub partition_of: fn(&str, u32) -> u32,
     pub tasks: TaskTracker,
@@ -121,7 +117,11 @@ impl Server {
         (stop, drain): (CancellationToken, Duration),
     ) {
         let (connections, tasks) = (streams.connections.clone(), streams.tasks.clone());
-        let router = Router::new().route("/v1/streams/{channel}", get(stream)).with_state(streams);
+        let router = Router::new()
+            .route("/v1/streams/{channel}", get(stream))
+            .route("/ecls/subscribe/{area}/{channel}", get(bare))
+            .route("/v1/dictionary", get(dictionary))
+            .with_state(streams);
         let places = Arc::new(Semaphore::new(sockets_max));
         loop {
             // Who comes when all places are taken waits in the kernel's queue.
@@ -166,138 +166,17 @@ async fn serve_one(socket: TcpStream, address: SocketAddr, router: Router) {
     }
 }
 
+/// From where a request comes.
 #[derive(Debug, Clone, Copy)]
-struct Peer(SocketAddr);
+pub(super) struct Peer(pub(super) SocketAddr);
 
-async fn stream(
-    State(streams): State<Streams>,
-    Extension(Peer(address)): Extension<Peer>,
-    Path(channel): Path<String>,
-    RawQuery(query): RawQuery,
-    mut request: Request,
-) -> Result<Response, Problem> {
-    let headers = request.headers();
-    let transport = transport(headers)?;
-    let query = Query::read(query.as_deref().unwrap_or_default())?;
-    let accept = match transport {
-        Transport::WebSocket => Some(
-            opening(headers)
-                .accept()
-                .map_err(|error| Problem::new(426, "bad-handshake", error.to_string()))?,
-        ),
-        Transport::Sse | Transport::Ndjson => None,
-    };
-    let with_subprotocol = offers_subprotocol(headers);
-    let last_event = headers.get("last-event-id").and_then(|value| value.to_str().ok());
-    let last_event = last_event.map(str::to_owned);
-    let admitted = streams.door.admit(&channel, token(headers, &query)).await?;
-    let wish = wish(&streams, (&channel, &admitted), transport, (query, last_event))?;
-    let Admitted { channel: of, token, limits, .. } = admitted;
-    let listener = Listener { channel: of, token, address, transport, filter: None };
-    let opened = streams.door.open(listener, limits).await?;
-    let Some(accept) = accept else { return Ok(plain(&streams, &channel, wish, opened)) };
-    let upgrade = hyper::upgrade::on(&mut request);
-    let tasks = streams.tasks.clone();
-    tasks.spawn(async move {
-        // The client went away before the connection was its own.
-        let Ok(upgraded) = upgrade.await else { return };
-        let (from, to) = tokio::io::split(TokioIo::new(upgraded));
-        let (sender, input) = mpsc::channel(MESSAGES_MAX);
-        let listen = listen(&streams, &channel, (wish, opened), Socket(to), Some(input));
-        tokio::select! {
-            () = listen => {}
-            // It goes on until what it has read is heard.
-            () = async { read(from, sender).await; std::future::pending().await } => {}
-        }
-    });
-    let mut response = StatusCode::SWITCHING_PROTOCOLS.into_response();
-    let headers = response.headers_mut();
-    headers.remove(header::CONTENT_LENGTH);
-    headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
-    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-    if let Ok(accept) = HeaderValue::from_str(&accept) {
-        headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
-    }
-    if with_subprotocol {
-        let name = HeaderValue::from_static(SUBPROTOCOL);
-        headers.insert(header::SEC_WEBSOCKET_PROTOCOL, name);
-    }
-    Ok(response)
-}
-
-/// Where and how the client listens.
-fn wish(
-    streams: &Streams,
-    (channel, admitted): (&str, &Admitted),
-    transport: Transport,
-    (query, last_event): (Query, Option<String>),
-) -> Result<Wish, Problem> {
-    let partitions = u32::try_from(streams.shared.live.partitions).unwrap_or(1);
-    let partition = (streams.partition_of)(&admitted.area, partitions);
-    let partition = i32::try_from(partition).unwrap_or_default();
-    let start = match (query.start, last_event.filter(|_| transport == Transport::Sse)) {
-        // A browser that comes back by itself says where it was.
-        (_, Some(cursor)) => Start::Cursor(cursor),
-        (start, None) => start,
-    };
-    let from = match start {
-        Start::Tip => From::Tip,
-        Start::Earliest => From::Earliest,
-        Start::Cursor(text) => {
-            let (of, place) = streams.cursors.open(channel, &text)?;
-            if of != partition {
-                let detail = "the cursor is of another partition of the live topic";
-                return Err(Problem::new(409, "cursor-of-another-topic", detail));
-            }
-            From::Place(place)
-        }
-    };
-    let area = Arc::clone(&admitted.area);
-    Ok(Wish { area, partition, from, transport, batch: query.batch, slow: query.slow })
-}
-
-/// A response whose body goes on for ever.
-fn plain(streams: &Streams, channel: &str, wish: Wish, opened: Opened) -> Response {
-    let kind = match wish.transport {
-        Transport::Ndjson => "application/x-ndjson",
-        Transport::Sse | Transport::WebSocket => "text/event-stream",
-    };
-    let (sender, receiver) = mpsc::channel::<Bytes>(1);
-    let (streams, channel) = (streams.clone(), channel.to_owned());
-    let tasks = streams.tasks.clone();
-    tasks.spawn(async move {
-        let gone = sender.clone();
-        let listen = listen(&streams, &channel, (wish, opened), Body(sender), None);
-        tokio::select! {
-            () = listen => {}
-            () = gone.closed() => {}
-        }
-    });
-    let body = stream::unfold(receiver, |mut receiver| async {
-        receiver.recv().await.map(|bytes| (Ok::<_, Infallible>(bytes), receiver))
-    });
+/// The dictionary that `compression=zstd` uses; a new one has a new id.
+async fn dictionary(State(streams): State<Streams>) -> Response {
+    let dictionary = streams.offer.shapes.dictionary();
     let headers = [
-        (header::CONTENT_TYPE, kind),
-        (header::CACHE_CONTROL, "no-store"),
-        // Of nginx: what goes through is not to be held back.
-        (header::HeaderName::from_static("x-accel-buffering"), "no"),
+        (header::CONTENT_TYPE, "application/octet-stream".to_owned()),
+        (header::CACHE_CONTROL, "public, max-age=86400".to_owned()),
+        (header::ETAG, format!("\"{}\"", dictionary.id())),
     ];
-    (headers, HttpBody::from_stream(body)).into_response()
-}
-
-async fn listen<S: super::session::Sink>(
-    streams: &Streams,
-    channel: &str,
-    (wish, opened): (Wish, Opened),
-    sink: S,
-    input: Option<mpsc::Receiver<Result<super::ws::input::Message, End>>>,
-) {
-    let (cursors, partition) = (Arc::clone(&streams.cursors), wish.partition);
-    let of: Arc<str> = channel.into();
-    let seal = Arc::new(move |place| cursors.seal(&of, partition, place));
-    let signals = Signals { input, ending: opened.ending.clone() };
-    let session = Session::new(Arc::clone(&streams.shared), wish, seal, sink, signals);
-    let (end, sent) = Box::pin(session.run()).await;
-    debug!(channel, end = end.kind().label(), sent, "a stream ended");
-    drop(opened);
+    (headers, dictionary.bytes()).into_response()
 }

@@ -1,44 +1,48 @@
 //! One listener: from a place in its area's partition on, until one of the two ends it.
 //!
 //! It has no queue. It asks the ring for what follows its place; where the ring no longer holds
-//! that, it reads Kafka until it is back in the ring. What it cannot have is told as a gap.
+//! that, it reads Kafka until it is back in the ring. What it cannot have is told as a gap. One
+//! loop does all of it: it writes, hears, catches up, and says what is due, whichever comes first.
 
-use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use bytes::Bytes;
-use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until};
+use futures::future::BoxFuture;
+use prometheus::IntGauge;
+use tokio::sync::watch;
+use tokio::task::yield_now;
+use tokio::time::{Instant, timeout};
 
-use super::catch_up::{CatchUp, Read};
+use super::block::Block;
+use super::catch_up::{CatchUps, Lease, Turn, Wanted};
+use super::connections::Flow;
 use super::end::End;
-use super::frames::{Class, CursorText, Frames, Opcode, Transport, put, put_header, put_pong};
-use super::live::LiveTopic;
-use super::ring::{Block, Place, Ring, Taken};
+use super::frames::{CursorText, Transport, put_pong};
+use super::io::{Sink, Source};
+use super::ring::{Place, Ring, Subscription, Taken};
+use super::shape::{Choice, Shape};
 use super::ws::input::Message;
-use crate::clock::Clock;
+use crate::clock::{Clock, Millis};
+use crate::metrics::stream::{GapCause, StreamMetrics};
 
-mod messages;
+mod due;
+pub(crate) mod messages;
+pub mod outbox;
 
-use messages::Status;
+use due::{CANNOT_BE_READ, Timer};
+use outbox::{Outbox, Wrote};
 
-/// What is written at once, in bytes of records, about.
-const WRITE_BYTES_MAX: usize = 256 * 1024;
-/// Pings go out so often; written bytes and what the client sends count as life (N2).
-const PING_EVERY: Duration = Duration::from_secs(20);
-const SILENCE_MAX: Duration = Duration::from_secs(60);
-const STATUS_EVERY: Duration = Duration::from_secs(5);
+/// What a client is given at once, in bytes of records: so much at first and after a stall, twice
+/// as much each time that it has taken all of it.
+const TURN_BYTES_MIN: usize = 16 * 1_024;
+const TURN_BYTES_MAX: usize = 256 * 1_024;
+/// What is read from Kafka at once, for a client that reads well.
+const READ_BYTES_MAX: usize = 1_024 * 1_024;
 /// How long the ring may be without the partition before the client is told.
 const OPEN_MAX: Duration = Duration::from_secs(15);
-const LOOK_AGAIN: Duration = Duration::from_millis(100);
-
-/// Whom we write to.
-pub trait Sink: Send {
-    /// Writes some of it and takes that off its front; fails where nobody reads any more. Where the
-    /// future is dropped before it is done, nothing was written.
-    fn write(&mut self, bytes: &mut Bytes) -> impl Future<Output = std::io::Result<()>> + Send;
-}
+/// Words of ours that may wait; a client that makes us say more is not heard meanwhile.
+const WORDS_MAX: usize = 8;
 
 /// What a client does when it is slower than its events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -56,27 +60,34 @@ pub enum From {
     Tip,
     /// With the oldest event that Kafka holds.
     Earliest,
+    /// With the first record that Kafka got at or after this time.
+    Since(Millis),
     /// Where it was; what is gone since then is told as a gap.
     Place(Place),
 }
 
 /// What a client has asked for.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Wish {
     pub area: Arc<str>,
     pub partition: i32,
     pub from: From,
-    pub transport: Transport,
-    pub batch: bool,
+    pub shape: Arc<Shape>,
+    pub choice: Choice,
     pub slow: Slow,
+    /// It reads events only: Mashery's clients know neither status nor gap nor error.
+    pub is_bare: bool,
 }
 
 /// What all listeners share.
 #[derive(Debug)]
 pub struct Shared {
     pub ring: Arc<Ring>,
-    pub live: LiveTopic,
+    pub catch_ups: CatchUps,
     pub clock: Clock,
+    pub metrics: StreamMetrics,
+    /// 1 while the pipeline of this process takes no more events.
+    pub upstream_stalled: IntGauge,
 }
 
 /// Makes the cursor of a place in this listener's partition, bound to its channel.
@@ -85,345 +96,346 @@ pub type Seal = Arc<dyn Fn(Place) -> CursorText + Send + Sync>;
 /// What may come from elsewhere while a listener listens.
 #[derive(Debug)]
 pub struct Signals {
-    /// What the client sends; closed where it is gone. `None`: it cannot send.
-    pub input: Option<mpsc::Receiver<Result<Message, End>>>,
     /// Set where the stream is to be closed.
     pub ending: watch::Receiver<Option<End>>,
+    pub flow: Arc<Flow>,
 }
 
 /// One listener.
-pub struct Session<S> {
+pub struct Session<S, R> {
     shared: Arc<Shared>,
     wish: Wish,
     seal: Seal,
     sink: S,
+    source: R,
     signals: Signals,
+    subscription: Subscription,
+    outbox: Outbox,
+    /// Behind what is in the outbox.
     place: Place,
-    alive: Instant,
-    ping: Interval,
-    status: Interval,
-    /// What a ping that came while we wrote is to be answered with.
-    pong: Option<Vec<u8>>,
-    /// Events written.
-    sent: u64,
+    /// Behind what was written.
+    written: Place,
+    /// Behind what was counted as filtered or left out.
+    counted: Place,
+    /// Kafka's time of the oldest record in the outbox, where it is of the ring.
+    oldest: Option<Millis>,
+    /// Kafka's time of the last record that was looked at.
+    seen: Option<Millis>,
+    /// The ring may hold more already.
+    has_more: bool,
+    /// What may be taken at once.
+    turn_bytes: usize,
+    reading: Option<BoxFuture<'static, anyhow::Result<(Lease, Turn)>>>,
+    lease: Option<Lease>,
+    /// Events that sampling has left out, and from where on.
+    sampled_out: u64,
+    sampled_from: Place,
+    timer: Timer,
 }
 
-impl<S> std::fmt::Debug for Session<S> {
+impl<S, R> std::fmt::Debug for Session<S, R> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Session").field("wish", &self.wish).finish_non_exhaustive()
     }
 }
 
-impl<S: Sink> Session<S> {
-    pub fn new(shared: Arc<Shared>, wish: Wish, seal: Seal, sink: S, signals: Signals) -> Self {
-        let every = |period| {
-            let mut ticks = interval(period);
-            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            ticks.reset();
-            ticks
-        };
+/// What came first.
+enum Next {
+    End(End),
+    Heard(Message),
+    Wrote(Wrote),
+    Read(Lease, Turn),
+    News,
+    Due,
+}
+
+impl<S: Sink, R: Source> Session<S, R> {
+    pub fn new(
+        shared: Arc<Shared>,
+        wish: Wish,
+        seal: Seal,
+        (sink, source): (S, R),
+        signals: Signals,
+    ) -> Self {
+        let subscription = shared.ring.subscribe(&wish.area, wish.partition);
+        let place = Place::of(0);
         Self {
-            place: match wish.from {
-                From::Place(place) => place,
-                From::Tip | From::Earliest => Place::of(0),
-            },
             shared,
             wish,
             seal,
             sink,
+            source,
             signals,
-            alive: Instant::now(),
-            ping: every(PING_EVERY),
-            status: every(STATUS_EVERY),
-            pong: None,
-            sent: 0,
+            subscription,
+            outbox: Outbox::default(),
+            place,
+            written: place,
+            counted: place,
+            oldest: None,
+            seen: None,
+            has_more: false,
+            turn_bytes: TURN_BYTES_MIN,
+            reading: None,
+            lease: None,
+            sampled_out: 0,
+            sampled_from: place,
+            timer: Timer::new(),
         }
     }
 
-    /// Listens to the end; says farewell. Answers why it ended and how many events went out.
-    pub async fn run(mut self) -> (End, u64) {
-        let Err(end) = self.listen().await else { return (End::Client, self.sent) };
-        if let Some(farewell) = end.farewell() {
-            let mut out = Vec::new();
-            let text = messages::error(&farewell, &(self.seal)(self.place));
-            put(&mut out, self.wish.transport, &[&text], None);
-            if self.wish.transport == Transport::WebSocket {
-                super::frames::put_close(&mut out, farewell.code, &farewell.detail);
+    /// Listens to the end; says farewell. Answers why it ended.
+    pub async fn run(mut self) -> End {
+        let end = match self.begin().await {
+            Ok(()) => self.listen().await,
+            Err(end) => end,
+        };
+        self.farewell(&end).await;
+        end
+    }
+
+    /// Finds the place where the client begins.
+    async fn begin(&mut self) -> Result<(), End> {
+        let end = self.opened().await?;
+        let (partition, catch_ups) = (self.wish.partition, self.shared.catch_ups.clone());
+        let bounds = async |since| catch_ups.bounds(partition, since).await.map_err(unavailable);
+        self.place = match self.wish.from {
+            From::Tip => Place::of(end),
+            From::Earliest => Place::of(bounds(None).await?.0),
+            From::Since(time) => {
+                let (low, _, first) = bounds(Some(time)).await?;
+                if first == low && low > 0 {
+                    // What Kafka removed may have been of that time too.
+                    self.tell_gap(GapCause::Retention, None, (Place::of(0), Place::of(low)), None);
+                }
+                Place::of(first)
             }
-            // Who does not read the last words has the cursor of its last event.
-            let mut out = Bytes::from(out);
-            let last_words =
-                async { while !out.is_empty() && self.sink.write(&mut out).await.is_ok() {} };
-            tokio::time::timeout(LAST_WORDS_MAX, last_words).await.unwrap_or_default();
-        }
-        (end, self.sent)
+            From::Place(place) if place.offset > end => {
+                let (_, high, _) = bounds(None).await?;
+                if place.offset > high {
+                    self.tell_gap(GapCause::Restart, None, (place, Place::of(high)), None);
+                }
+                place.min(Place::of(high))
+            }
+            From::Place(place) => place,
+        };
+        (self.written, self.sampled_from) = (self.place, self.place);
+        Ok(())
     }
 
-    /// Never ends well.
-    async fn listen(&mut self) -> Result<(), End> {
-        let (area, partition) = (Arc::clone(&self.wish.area), self.wish.partition);
-        let mut news = self.shared.ring.news(&area);
-        let end = opened(&self.shared.ring, partition).await?;
-        if self.wish.from == From::Tip {
-            self.place = Place::of(end);
+    /// Waits until the partition is read; answers its end.
+    async fn opened(&mut self) -> Result<i64, End> {
+        let opening = async {
+            loop {
+                self.subscription.opened.borrow_and_update();
+                if let Some(end) = self.shared.ring.end(self.wish.partition) {
+                    return end;
+                }
+                // The ring is never dropped while somebody listens.
+                self.subscription.opened.changed().await.unwrap_or_default();
+            }
+        };
+        tokio::select! {
+            end = asked(&mut self.signals.ending) => Err(end),
+            end = timeout(OPEN_MAX, opening) => {
+                end.map_err(|_overdue| End::Unavailable(CANNOT_BE_READ.to_owned()))
+            }
         }
+    }
+
+    async fn listen(&mut self) -> End {
         loop {
-            news.borrow_and_update();
-            match self.shared.ring.take(&area, partition, self.place, WRITE_BYTES_MAX) {
-                Taken::Behind(floor) => self.catch_up(floor).await?,
-                Taken::Blocks(blocks, next) if blocks.is_empty() => {
-                    self.place = next;
-                    tokio::select! {
-                        // The ring never drops the sender while somebody listens.
-                        changed = news.changed() => drop(changed),
-                        due = due(&mut self.signals, &mut self.ping, &mut self.status) => {
-                            self.due(due?).await?;
-                        }
-                    }
+            if let Err(end) = self.fill() {
+                return end;
+            }
+            let done = match self.next().await {
+                Next::End(end) => return end,
+                Next::Heard(message) => self.heard(message),
+                Next::Wrote(wrote) => {
+                    self.wrote(wrote);
+                    Ok(())
                 }
-                Taken::Blocks(blocks, next) => {
-                    self.send(&blocks).await?;
-                    self.place = next;
+                Next::Read(lease, turn) => {
+                    self.read(lease, turn);
+                    Ok(())
                 }
+                Next::News => Ok(()),
+                Next::Due => self.due(),
+            };
+            if let Err(end) = done {
+                return end;
             }
         }
+    }
+
+    /// Waits for whatever comes first.
+    async fn next(&mut self) -> Next {
+        let is_writing = !self.outbox.is_empty();
+        let is_idle = !is_writing && self.reading.is_none();
+        self.timer.arm(is_writing);
+        let is_heard = self.outbox.words() < WORDS_MAX;
+        let Subscription { news, opened, .. } = &mut self.subscription;
+        tokio::select! {
+            biased;
+            end = asked(&mut self.signals.ending) => Next::End(end),
+            message = self.source.receive(), if is_heard => match message {
+                Ok(message) => Next::Heard(message),
+                Err(end) => Next::End(end),
+            },
+            wrote = self.sink.write(&mut self.outbox), if is_writing => match wrote {
+                Ok(wrote) => Next::Wrote(wrote),
+                Err(_gone) => Next::End(End::Client),
+            },
+            read = finished(&mut self.reading) => match read {
+                Ok((lease, turn)) => Next::Read(lease, turn),
+                Err(error) => Next::End(unavailable(error)),
+            },
+            // The ring never drops the senders while somebody listens.
+            changed = news.changed(), if is_idle => { drop(changed); Next::News }
+            changed = opened.changed(), if is_idle => { drop(changed); Next::News }
+            () = yield_now(), if is_idle && self.has_more => Next::News,
+            () = self.timer.sleep.as_mut() => Next::Due,
+        }
+    }
+
+    /// Takes what follows into the outbox, or begins to read it.
+    fn fill(&mut self) -> Result<(), End> {
+        self.has_more = false;
+        if self.reading.is_some() || self.outbox.len_bytes() >= TURN_BYTES_MIN {
+            return Ok(());
+        }
+        self.subscription.news.borrow_and_update();
+        self.subscription.opened.borrow_and_update();
+        let ring = Arc::clone(&self.shared.ring);
+        match ring.take(&self.wish.area, self.wish.partition, self.place, self.turn_bytes) {
+            Taken::Blocks(blocks, next) => {
+                (self.timer.closed, self.lease) = (None, None);
+                blocks.iter().for_each(|block| self.put(block, true));
+                // Where nothing passed the filter there may be more at once.
+                self.has_more = !blocks.is_empty();
+                self.place = next;
+                if self.outbox.is_empty() {
+                    self.written = next;
+                }
+            }
+            Taken::Behind(floor) => self.catch_up(floor)?,
+            Taken::Closed => {
+                self.timer.closed.get_or_insert_with(Instant::now);
+            }
+        }
+        Ok(())
     }
 
     /// Reads Kafka up to what the ring holds.
-    async fn catch_up(&mut self, mut floor: i64) -> Result<(), End> {
-        if self.wish.slow == Slow::Disconnect && self.sent > 0 {
+    fn catch_up(&mut self, floor: i64) -> Result<(), End> {
+        let flow = &self.signals.flow;
+        if self.wish.slow == Slow::Disconnect && flow.events.load(Ordering::Relaxed) > 0 {
+            self.tell_slow();
             return Err(End::Slow);
         }
-        let (shared, from) = (Arc::clone(&self.shared), self.place);
-        let of = (Arc::clone(&self.wish.area), self.wish.partition);
-        let open = move || CatchUp::open(&shared.live, of, from);
-        let (mut reader, lost) = blocking(open).await?;
-        if let Some(oldest) = lost {
-            // Nobody has missed what was gone before they first came.
-            if std::mem::replace(&mut self.wish.from, From::Tip) != From::Earliest {
-                self.tell_lost(oldest).await?;
-            }
-            self.place = Place::of(oldest);
-        }
-        while self.place.offset < floor {
-            let until = floor;
-            let (back, read) = blocking(move || {
-                let read = reader.read(until)?;
-                Ok((reader, read))
-            })
-            .await?;
-            reader = back;
-            let Read { blocks, next } = read;
-            self.send(&blocks).await?;
-            self.place = self.place.max(next);
-            self.due_now().await?;
-            // The ring has moved on meanwhile.
-            let (area, partition) = (&self.wish.area, self.wish.partition);
-            match self.shared.ring.take(area, partition, self.place, 0) {
-                Taken::Behind(later) => floor = later,
-                Taken::Blocks(..) => break,
-            }
-        }
+        let wanted = Wanted {
+            area: Arc::clone(&self.wish.area),
+            partition: self.wish.partition,
+            from: self.place,
+            until: floor,
+            bytes_max: (self.turn_bytes * 4).min(READ_BYTES_MAX),
+        };
+        let read = self.shared.catch_ups.clone().read(self.lease.take(), wanted);
+        self.reading = Some(Box::pin(read));
         Ok(())
     }
 
-    /// Writes the events of records, from the place on.
-    async fn send(&mut self, blocks: &[Arc<Block>]) -> Result<(), End> {
-        let mut out: Vec<Bytes> = Vec::with_capacity(blocks.len());
-        for block in blocks {
-            let from = if block.offset == self.place.offset { self.place.index } else { 0 };
-            out.push(self.ready(block, from));
-            let index = u32::try_from(block.len()).unwrap_or(u32::MAX);
-            self.sent += u64::from(index.saturating_sub(from));
+    fn read(&mut self, lease: Lease, turn: Turn) {
+        self.reading = None;
+        // Who does not take what it has makes room for others.
+        self.lease = (!self.timer.is_stalled).then_some(lease);
+        if let Some(oldest) = turn.lost_before {
+            let until = turn.blocks.first().map(|block| block.time);
+            self.tell_gap(GapCause::Retention, None, (self.place, Place::of(oldest)), until);
         }
-        let bytes = match out.as_slice() {
-            [alone] => alone.clone(),
-            several => several.concat().into(),
+        let mut events = 0;
+        for block in &turn.blocks {
+            events += block.len() as u64;
+            self.put(block, false);
+        }
+        self.shared.metrics.catch_up_events.inc_by(events);
+        self.place = turn.next;
+        if self.outbox.is_empty() {
+            self.written = self.place;
+        }
+    }
+
+    /// Puts the events of a record into the outbox, from the place on.
+    fn put(&mut self, block: &Block, is_shared: bool) {
+        let from_place = |place: Place| if block.offset == place.offset { place.index } else { 0 };
+        let from = from_place(self.place);
+        // What comes again after a stall was counted.
+        let uncounted = match block.offset < self.counted.offset {
+            true => u32::MAX,
+            false => from.max(from_place(self.counted)),
         };
-        if !bytes.is_empty() {
-            self.write(bytes).await?;
+        let (seal, Wish { shape, choice, .. }) = (&*self.seal, &self.wish);
+        let ready = shape.ready((block, from, uncounted), choice, is_shared, seal);
+        let was_empty = self.outbox.is_empty();
+        for run in &ready.runs {
+            self.outbox.push(&ready.frames, block.offset, run);
         }
-        if let Some(last) = blocks.last() {
-            self.place = Place::of(last.offset + 1);
+        if was_empty && is_shared {
+            self.oldest = Some(block.time);
         }
-        Ok(())
+        self.signals.flow.filtered.fetch_add(ready.share.filtered, Ordering::Relaxed);
+        self.shared.metrics.filtered.inc_by(ready.share.filtered);
+        self.sampled_out += ready.share.sampled_out;
+        self.seen = Some(block.time);
+        self.place = Place::of(block.offset + 1);
+        self.counted = self.counted.max(self.place);
     }
 
-    fn ready(&self, block: &Block, from: u32) -> Bytes {
-        let Wish { transport, batch, .. } = self.wish;
-        let seal = &*self.seal;
-        let make = |block: &Block| {
-            if batch {
-                Frames::batch(block, 0, transport, seal)
-            } else {
-                Frames::native(block, transport, seal)
-            }
-        };
-        if batch && from > 0 {
-            return Frames::batch(block, from, transport, seal).from(0);
+    fn wrote(&mut self, wrote: Wrote) {
+        let now = Instant::now();
+        self.timer.progress = now;
+        // Words of ours fit the kernel's buffers long after a client is gone. Who cannot send gives
+        // no other sign.
+        if wrote.is_of_events || self.wish.shape.asked.transport != Transport::WebSocket {
+            self.timer.alive = now;
         }
-        let frames = block.frames(Class::native(transport, batch), make);
-        frames.map(|frames| frames.from(from)).unwrap_or_default()
-    }
-
-    /// Writes all of it, unless the stream is to be closed meanwhile. Every byte that the client
-    /// takes, and whatever it sends, is a sign of life: a slow client is not a dead one.
-    async fn write(&mut self, mut bytes: Bytes) -> Result<(), End> {
-        while !bytes.is_empty() {
-            let Signals { input, ending } = &mut self.signals;
-            tokio::select! {
-                biased;
-                end = asked(ending) => return Err(end),
-                message = received(input) => match message? {
-                    Message::Close(_) => return Err(End::Client),
-                    Message::Ping(payload) => {
-                        self.alive = Instant::now();
-                        self.pong = Some(payload);
-                    }
-                    Message::Pong | Message::Text(_) | Message::Binary(_) => {
-                        self.alive = Instant::now();
-                    }
-                },
-                written = self.sink.write(&mut bytes) => {
-                    written.map_err(|_gone| End::Client)?;
-                    self.alive = Instant::now();
-                }
-                () = sleep_until(self.alive + SILENCE_MAX) => return Err(End::Silent),
-            }
-            if bytes.is_empty()
-                && let Some(payload) = self.pong.take()
-            {
-                let mut out = Vec::new();
-                put_pong(&mut out, &payload);
-                bytes = out.into();
+        let (metrics, flow) = (&self.shared.metrics, &self.signals.flow);
+        metrics.messages.inc_by(wrote.messages);
+        metrics.events.inc_by(wrote.events);
+        metrics.bytes.inc_by(wrote.bytes);
+        flow.events.fetch_add(wrote.events, Ordering::Relaxed);
+        flow.bytes.fetch_add(wrote.bytes, Ordering::Relaxed);
+        self.written = wrote.place.unwrap_or(self.written);
+        if self.outbox.is_empty() {
+            self.written = self.place;
+            self.turn_bytes = (self.turn_bytes * 2).min(TURN_BYTES_MAX);
+            if let Some(oldest) = self.oldest.take() {
+                let age = self.shared.clock.now().saturating_sub(oldest).max(0);
+                metrics.delivery.observe(Duration::from_millis(age.unsigned_abs()).as_secs_f64());
             }
         }
-        Ok(())
     }
 
-    async fn due_now(&mut self) -> Result<(), End> {
-        let due = due(&mut self.signals, &mut self.ping, &mut self.status);
-        match futures::FutureExt::now_or_never(due) {
-            Some(due) => self.due(due?).await,
-            None => Ok(()),
-        }
-    }
-
-    async fn due(&mut self, due: Due) -> Result<(), End> {
-        let mut out = Vec::new();
-        match due {
-            Due::Ping => {
-                if self.alive.elapsed() > SILENCE_MAX {
-                    return Err(End::Silent);
-                }
-                match self.wish.transport {
-                    Transport::WebSocket => put_header(&mut out, Opcode::Ping, 0),
-                    // A comment (WHATWG HTML, section 9.2.6).
-                    Transport::Sse => out.extend_from_slice(b":\n\n"),
-                    Transport::Ndjson => return Ok(()),
-                }
-                // A ping is no sign of the client's life.
-                let alive = self.alive;
-                let written = self.write(out.into()).await;
-                if self.wish.transport == Transport::WebSocket {
-                    self.alive = alive;
-                }
-                return written;
+    fn heard(&mut self, message: Message) -> Result<(), End> {
+        self.timer.alive = Instant::now();
+        match message {
+            Message::Ping(payload) => {
+                let mut pong = Vec::new();
+                put_pong(&mut pong, &payload);
+                self.outbox.interject(pong);
+                Ok(())
             }
-            Due::Status => self.put_status(&mut out),
-            Due::Message(message) => {
-                self.alive = Instant::now();
-                match message {
-                    Message::Ping(payload) => put_pong(&mut out, &payload),
-                    Message::Close(_) => {
-                        put_header(&mut out, Opcode::Close, 0);
-                        self.write(out.into()).await?;
-                        return Err(End::Client);
-                    }
-                    Message::Pong | Message::Text(_) | Message::Binary(_) => return Ok(()),
-                }
-            }
+            Message::Close(_) => Err(End::Closed),
+            Message::Pong | Message::Text(_) | Message::Binary(_) => Ok(()),
         }
-        self.write(out.into()).await
-    }
-
-    /// `{"status":{…}}`: where the topic ends, and how far behind it the client is.
-    fn put_status(&self, out: &mut Vec<u8>) {
-        let ring = &self.shared.ring;
-        let (area, partition) = (&self.wish.area, self.wish.partition);
-        let tip = ring.end(partition).unwrap_or(self.place.offset).max(self.place.offset);
-        // What Kafka holds for a listener that catches up was not looked at yet.
-        let ahead = match ring.take(area, partition, self.place, usize::MAX) {
-            Taken::Blocks(blocks, _) => Some(blocks),
-            Taken::Behind(_) => None,
-        };
-        let events = ahead.as_ref().map(|blocks| blocks.iter().map(|block| block.len()).sum());
-        let since = ahead.as_ref().map(|blocks| blocks.first().map(|block| block.time));
-        let lag = since.map(|first| first.map_or(0, |time| self.shared.clock.now() - time));
-        let status = Status {
-            tip: (self.seal)(Place::of(tip)),
-            lag_events: events.map(|events: usize| events as u64),
-            lag_ms: lag.map(|lag| u64::try_from(lag).unwrap_or(0)),
-            sent: self.sent,
-        };
-        let text = status.text();
-        put(out, self.wish.transport, &[&text], None);
-    }
-
-    /// `{"gap":{…}}`: nobody knows how many events retention took, only from where to where.
-    async fn tell_lost(&mut self, oldest: i64) -> Result<(), End> {
-        let text = messages::lost(&(self.seal)(self.place), &(self.seal)(Place::of(oldest)));
-        let mut out = Vec::new();
-        put(&mut out, self.wish.transport, &[&text], None);
-        self.write(out.into()).await
     }
 }
 
-/// Waits until the live topic is read; answers its end.
-async fn opened(ring: &Ring, partition: i32) -> Result<i64, End> {
-    let since = Instant::now();
-    loop {
-        if let Some(end) = ring.end(partition) {
-            return Ok(end);
-        }
-        if since.elapsed() > OPEN_MAX {
-            return Err(End::Unavailable("the live topic cannot be read".to_owned()));
-        }
-        tokio::time::sleep(LOOK_AGAIN).await;
-    }
-}
-
-/// How long the last words may take.
-const LAST_WORDS_MAX: Duration = Duration::from_secs(1);
-
-enum Due {
-    Ping,
-    Status,
-    Message(Message),
-}
-
-/// Waits for whatever is due beside events.
-async fn due(
-    signals: &mut Signals,
-    ping: &mut Interval,
-    status: &mut Interval,
-) -> Result<Due, End> {
-    let Signals { input, ending } = signals;
-    tokio::select! {
-        biased;
-        end = asked(ending) => Err(end),
-        message = received(input) => message.map(Due::Message),
-        _ = status.tick() => Ok(Due::Status),
-        _ = ping.tick() => Ok(Due::Ping),
-    }
-}
-
-/// The next message of the client; waits for ever where it cannot send.
-async fn received(
-    input: &mut Option<mpsc::Receiver<Result<Message, End>>>,
-) -> Result<Message, End> {
-    match input {
-        Some(input) => input.recv().await.unwrap_or(Err(End::Client)),
+/// What a reader has read, once it has; never where nothing is read.
+async fn finished(
+    reading: &mut Option<BoxFuture<'static, anyhow::Result<(Lease, Turn)>>>,
+) -> anyhow::Result<(Lease, Turn)> {
+    match reading {
+        Some(reading) => reading.await,
         None => std::future::pending().await,
     }
 }
@@ -441,13 +453,7 @@ async fn asked(ending: &mut watch::Receiver<Option<End>>) -> End {
     }
 }
 
-/// What asks Kafka and waits, off the threads of the sockets.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> anyhow::Result<T> + Send + 'static,
-) -> Result<T, End> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(Ok(done)) => Ok(done),
-        Ok(Err(error)) => Err(End::Unavailable(format!("{error:#}"))),
-        Err(_) => Err(End::Unavailable("catching up failed".to_owned())),
-    }
+#[expect(clippy::needless_pass_by_value, reason = "as the closures that map errors take it")]
+fn unavailable(error: anyhow::Error) -> End {
+    End::Unavailable(format!("{error:#}"))
 }

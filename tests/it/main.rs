@@ -13,6 +13,7 @@ mod real;
 mod delivery;
 mod control;
 mod presence;
+mod dictionary;
 mod geo;
 mod golden;
 mod properties;

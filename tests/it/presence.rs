@@ -271,12 +271,12 @@ async fn a_connection_to_another_replica_is_seen_and_closed() {
     let (one, other) = (Replica::start(&kafka, "r1").await, Replica::start(&kafka, "r2").await);
     let mut opened = one.enter(FIVE).await.unwrap();
     let kept = one.enter(FIVE).await.unwrap();
-    let figures = Figures { events: 7, bytes: 900, dropped: 1, filtered: 2, lag_ms: Some(30) };
+    let figures = Figures { events: 7, bytes: 900, dropped: 1, filtered: 2, lag_ms: 30 };
     opened.flow.events.store(7, Ordering::Relaxed);
     opened.flow.bytes.store(900, Ordering::Relaxed);
     opened.flow.dropped.store(1, Ordering::Relaxed);
     opened.flow.filtered.store(2, Ordering::Relaxed);
-    opened.flow.set_lag_ms(Some(30));
+    opened.flow.lag_ms.store(30, Ordering::Relaxed);
     let seen = || other.list().into_iter().find(|one| one.id == *opened.id());
     until("the figures came", || seen().is_some_and(|one| one.lease.figures == figures)).await;
     let connection = seen().unwrap();

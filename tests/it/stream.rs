@@ -7,20 +7,29 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
+use prometheus::{IntGauge, Registry};
 use serde_json::Value;
 use sluice::clock::Clock;
+use sluice::config::settings::KafkaSettings;
 use sluice::deliver::mirror::partition_of;
 use sluice::health::Health;
+use sluice::metrics::Metrics;
+use sluice::stream::catch_up::CatchUps;
 use sluice::stream::connections::{Connections, Listener, Opened};
+use sluice::stream::dictionary::Dictionary;
 use sluice::stream::end::End;
+use sluice::stream::filter::{Known, Type};
 use sluice::stream::frames::CursorText;
 use sluice::stream::ids::LeaseId;
 use sluice::stream::live::{self, LiveTopic};
 use sluice::stream::presence::Limits;
 use sluice::stream::request::Problem;
 use sluice::stream::ring::{Place, Ring};
+use sluice::stream::select::Selections;
 use sluice::stream::server::{Admitted, Cursors, Door, Server, Streams};
 use sluice::stream::session::Shared;
+use sluice::stream::shape::Shapes;
+use sluice::stream::wish::{Fixed, Offer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
@@ -31,6 +40,8 @@ use crate::support::rig::{Kafka, LIVE, until};
 
 mod administration;
 mod client;
+mod options;
+mod oracle;
 mod presence;
 
 use client::Client;
@@ -38,7 +49,8 @@ use client::Client;
 const PARTITIONS: i32 = 4;
 const AREA: &str = "id:acme";
 
-/// One token, for one channel, and room for everybody.
+/// One token, good for every channel that begins with `acme`, and room for everybody; a channel's
+/// area has the same name.
 struct OneToken(Connections);
 
 impl Door for OneToken {
@@ -47,12 +59,13 @@ impl Door for OneToken {
         channel: &'a str,
         token: Option<&'a str>,
     ) -> BoxFuture<'a, Result<Admitted, Problem>> {
-        let good = channel == "acme" && token == Some("good");
+        let good = channel.starts_with("acme") && token == Some("good");
         let admitted = Admitted {
-            channel: id("acme"),
-            area: AREA.into(),
+            channel: id(channel),
+            area: format!("id:{channel}").into(),
             token: id("t1"),
             limits: Limits { channel_max: 5, token_max: None },
+            fixed: Fixed::default(),
         };
         Box::pin(async move { good.then_some(admitted).ok_or_else(Problem::unauthorized) })
     }
@@ -85,27 +98,21 @@ impl Cursors for Plain {
     }
 }
 
-/// A stream server over a mock cluster.
-struct Rig {
-    kafka: Kafka,
+/// A stream server.
+struct Replica {
     address: SocketAddr,
     connections: Connections,
     ring: Arc<Ring>,
-    partition: i32,
     stop: CancellationToken,
     served: JoinSet<()>,
     reader: Option<JoinHandle<anyhow::Result<()>>>,
     _stop: DropGuard,
 }
 
-impl Rig {
-    async fn start(ring_bytes_max: usize) -> Self {
-        let kafka = Kafka::start(1);
-        let live = LiveTopic {
-            kafka: kafka.settings.clone(),
-            topic: LIVE.to_owned(),
-            partitions: PARTITIONS,
-        };
+impl Replica {
+    async fn start(kafka: &KafkaSettings, ring_bytes_max: usize) -> Self {
+        let live =
+            LiveTopic { kafka: kafka.clone(), topic: LIVE.to_owned(), partitions: PARTITIONS };
         let ring = Arc::new(Ring::new(ring_bytes_max));
         let stop = CancellationToken::new();
         let reader = std::thread::spawn({
@@ -114,10 +121,12 @@ impl Rig {
         });
         let connections = Connections::default();
         let streams = Streams {
-            shared: Arc::new(Shared { ring: Arc::clone(&ring), live, clock: Clock::system() }),
+            shared: shared(&ring, live),
             door: Arc::new(OneToken(connections.clone())),
             cursors: Arc::new(Plain),
             connections: connections.clone(),
+            offer: offer(),
+            partitions: PARTITIONS,
             partition_of,
             tasks: TaskTracker::new(),
         };
@@ -125,12 +134,40 @@ impl Rig {
         let address = server.address().unwrap();
         let ending = (stop.clone(), Duration::from_millis(200));
         let mut served = JoinSet::new();
-        served.spawn(Box::pin(server.serve(streams, 64, ending)));
+        served.spawn(Box::pin(server.serve(streams, 256, ending)));
+        let (guard, reader) = (stop.clone().drop_guard(), Some(reader));
+        Self { address, connections, ring, stop, served, reader, _stop: guard }
+    }
+
+    /// Sends everyone away, and ends.
+    async fn end(mut self) {
+        self.stop.cancel();
+        self.served.join_next().await.unwrap().unwrap();
+    }
+}
+
+impl Drop for Replica {
+    fn drop(&mut self) {
+        self.stop.cancel();
+        if let Some(reader) = self.reader.take() {
+            reader.join().unwrap().unwrap();
+        }
+    }
+}
+
+/// One stream server over a mock cluster.
+struct Rig {
+    kafka: Kafka,
+    replica: Replica,
+    partition: i32,
+}
+
+impl Rig {
+    async fn start(ring_bytes_max: usize) -> Self {
+        let kafka = Kafka::start(1);
+        let replica = Replica::start(&kafka.settings, ring_bytes_max).await;
         let partition = partition_of(AREA, PARTITIONS.unsigned_abs()).cast_signed();
-        until("the live topic is read", || ring.end(partition).is_some()).await;
-        let guard = stop.clone().drop_guard();
-        let reader = Some(reader);
-        Self { kafka, address, connections, ring, partition, stop, served, reader, _stop: guard }
+        Self { kafka, replica, partition }
     }
 
     /// Records with the events of these numbers, one event each, among those of another area.
@@ -144,16 +181,33 @@ impl Rig {
     }
 
     async fn client(&self, transport: &str, query: &str) -> Client {
-        Client::open(self.address, transport, &format!("/v1/streams/acme?{query}")).await
+        let target = format!("/v1/streams/acme?{query}");
+        Client::open(self.replica.address, transport, &target).await
+    }
+
+    /// Waits until so many listen, each at the place where it begins.
+    async fn listening(&self, count: usize) {
+        let (connections, ring) = (&self.replica.connections, &self.replica.ring);
+        let all = || connections.count() == count && ring.end(self.partition).is_some();
+        until("all listen", all).await;
     }
 }
 
-impl Drop for Rig {
-    fn drop(&mut self) {
-        self.stop.cancel();
-        if let Some(reader) = self.reader.take() {
-            reader.join().unwrap().unwrap();
-        }
+fn shared(ring: &Arc<Ring>, live: LiveTopic) -> Arc<Shared> {
+    Arc::new(Shared {
+        ring: Arc::clone(ring),
+        catch_ups: CatchUps::new(live),
+        clock: Clock::system(),
+        metrics: Metrics::new(Registry::new(), &[]).unwrap().stream,
+        upstream_stalled: IntGauge::new("stalled", "stalled").unwrap(),
+    })
+}
+
+fn offer() -> Offer {
+    Offer {
+        known: Arc::new(Known::new([("n", Type::Long), ("c", Type::Long)])),
+        shapes: Shapes::new(Arc::new(Dictionary::built_in().unwrap())),
+        selections: Selections::default(),
     }
 }
 
@@ -169,7 +223,7 @@ async fn every_transport_hears_its_area_in_order_and_nothing_else() {
     for transport in ["websocket", "sse", "ndjson"] {
         clients.push(rig.client(transport, "key=good").await);
     }
-    until("all listen", || rig.connections.count() == 3).await;
+    rig.listening(3).await;
     rig.go_live(0..50);
     for client in &mut clients {
         let heard = client.events(50).await;
@@ -192,7 +246,7 @@ async fn a_cursor_goes_on_where_it_was_from_the_ring_and_from_kafka() {
             drop(client);
         }
         assert_eq!(heard, (0..200).collect::<Vec<_>>(), "ring of {ring_bytes_max} bytes");
-        assert!(rig.ring.used() <= ring_bytes_max);
+        assert!(rig.replica.ring.used() <= ring_bytes_max);
         rig.go_live(200..210);
         let mut client = rig.client("sse", &format!("key=good&{cursor}")).await;
         assert_eq!(numbers(&client.events(10).await), (200..210).collect::<Vec<_>>());
@@ -219,7 +273,7 @@ async fn a_record_of_many_events_can_be_resumed_within_and_be_one_message() {
 async fn refusals() {
     let rig = Rig::start(1 << 20).await;
     let check = async |head: &str, expected: &str| {
-        let mut socket = TcpStream::connect(rig.address).await.unwrap();
+        let mut socket = TcpStream::connect(rig.replica.address).await.unwrap();
         let request = format!("GET {head}\r\nHost: x\r\nConnection: close\r\n\r\n");
         socket.write_all(request.as_bytes()).await.unwrap();
         let mut answer = String::new();
@@ -243,7 +297,7 @@ async fn refusals() {
     check(&format!("{path}?key=good&nonsense=1 {sse}"), "400 bad-parameter").await;
     let upgrade = "HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade";
     let half = format!("{path}?key=good {upgrade}").replace("Connection: close", "");
-    let mut socket = TcpStream::connect(rig.address).await.unwrap();
+    let mut socket = TcpStream::connect(rig.replica.address).await.unwrap();
     socket.write_all(format!("GET {half}\r\nHost: x\r\n\r\n").as_bytes()).await.unwrap();
     let mut answer = [0; 12];
     socket.read_exact(&mut answer).await.unwrap();
@@ -261,7 +315,7 @@ async fn an_end_is_said_with_a_code_and_a_cursor_that_goes_on() {
     for client in &mut clients {
         client.events(3).await;
     }
-    rig.connections.end(|_, _| Some(End::Revoked));
+    rig.replica.connections.end(|_, _| Some(End::Revoked));
     for mut client in clients {
         let last = client.message().await;
         assert_eq!(last["error"]["type"], "revoked");
@@ -280,15 +334,15 @@ async fn an_end_is_said_with_a_code_and_a_cursor_that_goes_on() {
 async fn a_server_that_stops_sends_everyone_away_and_none_misses_anything() {
     let mut rig = Rig::start(1 << 20).await;
     let mut client = rig.client("websocket", "key=good").await;
-    until("it listens", || rig.connections.count() == 1).await;
+    rig.listening(1).await;
     rig.go_live(0..5);
     client.events(5).await;
-    rig.stop.cancel();
+    rig.replica.stop.cancel();
     let last = client.message().await;
     assert_eq!((&last["error"]["code"], &last["error"]["retry"]), (&1012.into(), &true.into()));
     assert_eq!(client.close_code().await, Some(1012));
-    rig.served.join_next().await.unwrap().unwrap();
-    assert!(TcpStream::connect(rig.address).await.is_err());
+    rig.replica.served.join_next().await.unwrap().unwrap();
+    assert!(TcpStream::connect(rig.replica.address).await.is_err());
 }
 
 #[tokio::test(flavor = "multi_thread")]

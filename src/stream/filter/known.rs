@@ -6,7 +6,7 @@ use crate::schema::{self, Field as Catalogued, GEO_KEYS, Kind};
 
 use super::lex::{Word, cut};
 use super::number::Limits;
-use super::{Fault, Use};
+use super::{Fault, FilterError, Use};
 
 /// A name above this length is not looked for among those that were meant.
 const GUESS_BYTES_MAX: usize = 64;
@@ -93,6 +93,15 @@ impl Known {
             Some(_) => {}
             None => self.others.push((name.into(), kind)),
         }
+    }
+
+    /// The path of a field in an event, by its dotted name.
+    ///
+    /// # Errors
+    /// No such field is known.
+    pub fn path(&self, name: &str) -> Result<Box<[Box<str>]>, FilterError> {
+        let word = Word { at: 0, text: name.to_owned(), is_quoted: false };
+        self.field(&word).map(|field| field.path).map_err(|fault| fault.told(name))
     }
 
     /// The field that a word names.

@@ -73,7 +73,9 @@ impl Replica {
         parts.spawn(async move { axum::serve(listener, routes).await.unwrap() });
         let cursors = cursor::Cursors::new(b"a key of sixteen bytes or more").unwrap();
         let served = Streams {
-            shared: Arc::new(Shared { ring: Arc::clone(&ring), live, clock: clock.clone() }),
+            shared: shared(&ring, live),
+            offer: offer(),
+            partitions: PARTITIONS,
             door: Arc::new(TokenDoor::new(control, presence.clone(), clock, 5)),
             cursors: Arc::new(LiveCursors::new(cursors, 7)),
             connections: connections.clone(),
@@ -82,7 +84,6 @@ impl Replica {
         };
         let ending = (stop.clone(), Duration::from_millis(100));
         parts.spawn(Box::pin(server.serve(served, 64, ending)));
-        until("the live topic is read", || ring.end(PARTITIONS - 1).is_some()).await;
         until("the presence topic is read", || presence.connections(None).is_ok()).await;
         Self { streams, api: address, connections, stop, parts }
     }

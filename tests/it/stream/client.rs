@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
+const RECEIVE_BYTES: u32 = 4 * 1024;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) struct Client {
@@ -23,7 +24,19 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) async fn open(address: SocketAddr, transport: &str, target: &str) -> Self {
-        let mut socket = TcpStream::connect(address).await.unwrap();
+        Self::try_open(address, transport, target).await.expect("an answer")
+    }
+
+    /// `None` where the server closes before its answer, or does not listen.
+    pub(crate) async fn try_open(
+        address: SocketAddr,
+        transport: &str,
+        target: &str,
+    ) -> Option<Self> {
+        let socket = TcpSocket::new_v4().unwrap();
+        // So that a client that does not read is noticed soon.
+        socket.set_recv_buffer_size(RECEIVE_BYTES).unwrap();
+        let mut socket = socket.connect(address).await.ok()?;
         let wants = match transport {
             "websocket" => {
                 "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
@@ -33,14 +46,14 @@ impl Client {
             _ => "Accept: application/x-ndjson",
         };
         let request = format!("GET {target} HTTP/1.1\r\nHost: x\r\n{wants}\r\n\r\n");
-        socket.write_all(request.as_bytes()).await.unwrap();
+        socket.write_all(request.as_bytes()).await.ok()?;
         let mut bytes = Vec::new();
         let end = loop {
             if let Some(at) = find(&bytes, b"\r\n\r\n") {
                 break at;
             }
-            let read = timeout(PATIENCE, socket.read_buf(&mut bytes)).await;
-            assert!(read.expect("an answer").unwrap() > 0, "closed before the answer");
+            let read = timeout(PATIENCE, socket.read_buf(&mut bytes)).await.expect("an answer");
+            read.ok().filter(|read| *read > 0)?;
         };
         let head = String::from_utf8(bytes[..end].to_vec()).unwrap();
         let rest = bytes[end + 4..].to_vec();
@@ -52,7 +65,7 @@ impl Client {
             chunked: Vec::new(),
         };
         client.take(&rest);
-        client
+        Some(client)
     }
 
     pub(crate) fn is_websocket(&self) -> bool {
@@ -81,34 +94,72 @@ impl Client {
     /// The next message that is no status.
     pub(crate) async fn message(&mut self) -> Value {
         loop {
-            let text = match self.transport.as_str() {
-                "websocket" => match self.frame().await {
-                    (1, payload) => payload,
-                    (9, _) => continue,
-                    other => panic!("a frame of another kind: {other:?}"),
-                },
-                "sse" => match self.until(b"\n\n").await.split(|byte| *byte == b'\n').next_back() {
-                    Some(line) if line.starts_with(b"data: ") => line[6..].to_vec(),
-                    _ => continue,
-                },
-                _ => self.until(b"\n").await,
-            };
-            let message: Value = serde_json::from_slice(&text).unwrap();
+            let message = self.any_message().await;
             if message.get("status").is_none() {
                 return message;
             }
         }
     }
 
+    pub(crate) async fn any_message(&mut self) -> Value {
+        self.try_message().await.expect("a message before the end")
+    }
+
+    /// The next message; `None` where the stream has ended.
+    pub(crate) async fn try_message(&mut self) -> Option<Value> {
+        loop {
+            let text = match self.transport.as_str() {
+                "websocket" => match self.try_frame().await? {
+                    (1, payload) => payload,
+                    (9, _) => continue,
+                    (8, _) => return None,
+                    other => panic!("a frame of another kind: {other:?}"),
+                },
+                "sse" => {
+                    match self.until(b"\n\n").await?.split(|byte| *byte == b'\n').next_back() {
+                        Some(line) if line.starts_with(b"data: ") => line[6..].to_vec(),
+                        _ => continue,
+                    }
+                }
+                _ => self.until(b"\n").await?,
+            };
+            return Some(serde_json::from_slice(&text).unwrap());
+        }
+    }
+
     /// The next frame of a WebSocket: opcode and payload.
     pub(crate) async fn frame(&mut self) -> (u8, Vec<u8>) {
+        self.try_frame().await.expect("a frame before the end")
+    }
+
+    async fn try_frame(&mut self) -> Option<(u8, Vec<u8>)> {
         loop {
             if let Some((frame, length)) = frame(&self.read) {
                 self.read.drain(..length);
-                return frame;
+                return Some(frame);
             }
-            assert!(self.more().await, "the socket was closed without a frame");
+            self.more().await.then_some(())?;
         }
+    }
+
+    /// Sends a text message, masked with zeros.
+    pub(crate) async fn say(&mut self, text: &str) {
+        let length = u8::try_from(text.len()).unwrap();
+        let mut frame = match length {
+            0..=125 => vec![0x81, 0x80 | length],
+            _ => vec![0x81, 0x80 | 126, 0, length],
+        };
+        frame.extend_from_slice(&[0; 4]);
+        frame.extend_from_slice(text.as_bytes());
+        self.send(&frame).await;
+    }
+
+    /// The first bytes of the body.
+    pub(crate) async fn body(mut self, bytes: usize) -> Vec<u8> {
+        while self.read.len() < bytes {
+            assert!(self.more().await, "the body ends early");
+        }
+        self.read
     }
 
     /// Reads to the end; the code of the close frame, where one came.
@@ -127,14 +178,14 @@ impl Client {
         code
     }
 
-    async fn until(&mut self, end: &[u8]) -> Vec<u8> {
+    async fn until(&mut self, end: &[u8]) -> Option<Vec<u8>> {
         loop {
             if let Some(at) = find(&self.read, end) {
                 let text = self.read[..at].to_vec();
                 self.read.drain(..at + end.len());
-                return text;
+                return Some(text);
             }
-            assert!(self.more().await, "closed in the middle");
+            self.more().await.then_some(())?;
         }
     }
 

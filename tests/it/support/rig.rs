@@ -108,14 +108,9 @@ impl Kafka {
         consumer.commit(&list, CommitMode::Sync).unwrap();
     }
 
-    /// Puts records into a partition of the live topic, in order: area and lines.
+    /// See [`go_live`].
     pub(crate) fn go_live(&self, partition: i32, records: &[(&str, String)]) {
-        let producer: BaseProducer = self.config().create().unwrap();
-        for (area, lines) in records {
-            let record = BaseRecord::<str, str>::to(LIVE).partition(partition);
-            producer.send(record.key(area).payload(lines)).map_err(|(error, _)| error).unwrap();
-        }
-        producer.flush(PATIENCE).unwrap();
+        go_live(&self.settings, partition, records);
     }
 
     /// Every record of a topic, from its beginning, until `count` were read.
@@ -147,6 +142,23 @@ impl Kafka {
         }
         records
     }
+}
+
+/// Puts records into a partition of the live topic, in order: area and lines.
+pub(crate) fn go_live<A: AsRef<str>>(
+    settings: &KafkaSettings,
+    partition: i32,
+    records: &[(A, String)],
+) {
+    let mut config = ClientConfig::new();
+    let producer: BaseProducer =
+        config.set("bootstrap.servers", settings.brokers.join(",")).create().unwrap();
+    for (area, lines) in records {
+        let record = BaseRecord::<str, str>::to(LIVE).partition(partition);
+        let sent = producer.send(record.key(area.as_ref()).payload(lines));
+        sent.map_err(|(error, _)| error).unwrap();
+    }
+    producer.flush(PATIENCE).unwrap();
 }
 
 fn text(bytes: Option<&[u8]>) -> String {

@@ -1,0 +1,305 @@
+//! From a request to a session: what it asks for, whether it may, and the connection taken over.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body as HttpBody;
+use axum::extract::{Extension, Path, RawQuery, Request, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use futures::stream;
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use tracing::debug;
+
+use super::connections::{Listener, Opened};
+use super::end::End;
+use super::frames::{Message as Words, Transport, put_close};
+use super::io::{Body, Gone, Heard, Sink, Socket, Source};
+use super::request::{
+    Problem, Query, SUBPROTOCOL, Start, bad, offers_subprotocol, opening, token, transport,
+};
+use super::server::{Admitted, Peer, Streams};
+use super::session::outbox::Outbox;
+use super::session::{From, Session, Signals, Wish, messages};
+use super::shape::Format;
+use super::ws::input::Message;
+
+/// How long a client may take for its first message.
+const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Who listens to what, and how.
+struct Asking {
+    streams: Streams,
+    channel: Arc<str>,
+    transport: Transport,
+    query: Query,
+    is_bare: bool,
+}
+
+/// `/v1/streams/{channel}`
+pub(super) async fn stream(
+    State(streams): State<Streams>,
+    Extension(Peer(address)): Extension<Peer>,
+    Path(channel): Path<String>,
+    RawQuery(query): RawQuery,
+    request: Request,
+) -> Response {
+    let metrics = streams.shared.metrics.clone();
+    let answer = async {
+        let transport = transport(request.headers())?;
+        let mut query = Query::read(query.as_deref().unwrap_or_default())?;
+        if query.hello && transport != Transport::WebSocket {
+            return Err(bad("`hello` is for WebSockets: nobody else has a first message"));
+        }
+        let last_event = request.headers().get("last-event-id");
+        // A browser that comes back by itself says where it was.
+        if transport == Transport::Sse
+            && let Some(cursor) = last_event.and_then(|value| value.to_str().ok())
+        {
+            query.start = Start::Cursor(cursor.to_owned());
+        }
+        let channel = channel.into();
+        let asking = Asking { streams, channel, transport, query, is_bare: false };
+        asking.answer(None, address, request).await
+    };
+    told(answer.await, |kind| metrics.refused(kind))
+}
+
+/// `/ecls/subscribe/{area}/{channel}`: as Mashery's clients ask, who know no more than this.
+pub(super) async fn bare(
+    State(streams): State<Streams>,
+    Extension(Peer(address)): Extension<Peer>,
+    Path((area, channel)): Path<(String, String)>,
+    RawQuery(query): RawQuery,
+    request: Request,
+) -> Response {
+    let metrics = streams.shared.metrics.clone();
+    let answer = async {
+        let transport = transport(request.headers())?;
+        if transport != Transport::WebSocket {
+            return Err(Problem::new(426, "no-transport", "ask for a WebSocket here"));
+        }
+        let query = Query::read(query.as_deref().unwrap_or_default())?;
+        if query != (Query { key: query.key.clone(), ..Query::default() }) {
+            return Err(bad("this path takes `key` and nothing else: see `/v1/streams/`"));
+        }
+        let query = Query { format: Format::Ecls, ..query };
+        let channel = channel.into();
+        let asking = Asking { streams, channel, transport, query, is_bare: true };
+        asking.answer(Some(&area), address, request).await
+    };
+    told(answer.await, |kind| metrics.refused(kind))
+}
+
+fn told(answer: Result<Response, Problem>, refused: impl Fn(&'static str)) -> Response {
+    answer.unwrap_or_else(|problem| {
+        refused(problem.kind);
+        problem.into_response()
+    })
+}
+
+impl Asking {
+    async fn answer(
+        self,
+        area: Option<&str>,
+        address: std::net::SocketAddr,
+        mut request: Request,
+    ) -> Result<Response, Problem> {
+        let headers = request.headers();
+        let accept = match self.transport {
+            Transport::WebSocket => Some(
+                opening(headers)
+                    .accept()
+                    .map_err(|error| Problem::new(426, "bad-handshake", error.to_string()))?,
+            ),
+            Transport::Sse | Transport::Ndjson => None,
+        };
+        let token = token(headers, &self.query);
+        let admitted = self.streams.door.admit(&self.channel, token).await?;
+        // Whoever knows the channel but not its area has the wrong address.
+        if !area.is_none_or(|area| is_named(&admitted.area, area)) {
+            return Err(Problem::unauthorized());
+        }
+        // Said before the upgrade, where it can be.
+        let wish = match self.query.hello {
+            true => None,
+            false => Some(self.wish(&admitted, &self.query)?),
+        };
+        let listener = Listener {
+            channel: admitted.channel.clone(),
+            token: admitted.token.clone(),
+            address,
+            transport: self.transport,
+            filter: self.query.filter.as_deref().map(Arc::from),
+        };
+        let opened = self.streams.door.open(listener, admitted.limits).await?;
+        let tasks = self.streams.tasks.clone();
+        match (accept, wish) {
+            (None, Some(wish)) => Ok(self.plain(wish, opened)),
+            (accept, wish) => {
+                let response = switching(&accept.unwrap_or_default(), headers);
+                let upgrade = hyper::upgrade::on(&mut request);
+                tasks.spawn(self.upgraded(upgrade, admitted, wish, opened));
+                Ok(response)
+            }
+        }
+    }
+
+    /// Where and how the client listens.
+    fn wish(&self, admitted: &Admitted, query: &Query) -> Result<Wish, Problem> {
+        let Self { streams, transport, .. } = self;
+        let partitions = u32::try_from(streams.partitions).unwrap_or(1);
+        let partition = (streams.partition_of)(&admitted.area, partitions);
+        let partition = i32::try_from(partition).unwrap_or_default();
+        let from = match &query.start {
+            Start::Tip => From::Tip,
+            Start::Earliest => From::Earliest,
+            Start::Since(time) => From::Since(*time),
+            Start::Cursor(text) => {
+                let (of, place) = streams.cursors.open(&self.channel, text)?;
+                if of != partition {
+                    let detail = "the cursor is of another partition of the live topic";
+                    return Err(Problem::new(409, "cursor-of-another-topic", detail));
+                }
+                From::Place(place)
+            }
+        };
+        let area = Arc::clone(&admitted.area);
+        let (shape, choice) = streams.offer.choose(&area, &admitted.fixed, *transport, query)?;
+        let (slow, is_bare) = (query.slow, self.is_bare);
+        Ok(Wish { area, partition, from, shape, choice, slow, is_bare })
+    }
+
+    /// Takes the connection over as a WebSocket.
+    async fn upgraded(
+        self,
+        upgrade: OnUpgrade,
+        admitted: Admitted,
+        wish: Option<Wish>,
+        opened: Opened,
+    ) {
+        // The client went away before the connection was its own.
+        let Ok(upgraded) = upgrade.await else { return };
+        let Some((socket, before)) = taken_over(upgraded) else { return };
+        let (from, to) = socket.into_split();
+        let (mut source, mut sink) = (Heard::new(from, &before), Socket(to));
+        let wish = match wish {
+            Some(wish) => wish,
+            None => match self.first_message(&admitted, &mut source).await {
+                Ok(wish) => wish,
+                Err(end) => return refuse(&end, &mut sink).await,
+            },
+        };
+        self.listen((wish, opened), sink, source).await;
+    }
+
+    /// What the client asks for in its first message.
+    async fn first_message(
+        &self,
+        admitted: &Admitted,
+        source: &mut impl Source,
+    ) -> Result<Wish, End> {
+        let refused = |problem: Problem| End::Refused(problem.detail);
+        let hello = async {
+            loop {
+                match source.receive().await? {
+                    Message::Text(text) => return Ok(text),
+                    Message::Close(_) => return Err(End::Closed),
+                    Message::Ping(_) | Message::Pong | Message::Binary(_) => {}
+                }
+            }
+        };
+        let overdue = |_| End::Refused("the first message did not come in time".to_owned());
+        let hello = timeout(HELLO_TIMEOUT, hello).await.map_err(overdue)??;
+        let query = self.query.clone().hear(&hello).map_err(refused)?;
+        self.wish(admitted, &query).map_err(refused)
+    }
+
+    /// A response whose body goes on for ever.
+    fn plain(self, wish: Wish, opened: Opened) -> Response {
+        let kind = match self.transport {
+            Transport::Ndjson => "application/x-ndjson",
+            Transport::Sse | Transport::WebSocket => "text/event-stream",
+        };
+        let (sender, receiver) = mpsc::channel::<Bytes>(1);
+        let tasks = self.streams.tasks.clone();
+        tasks.spawn(async move {
+            let (sink, source) = (Body(sender.clone()), Gone(sender));
+            self.listen((wish, opened), sink, source).await;
+        });
+        let body = stream::unfold(receiver, |mut receiver| async {
+            receiver.recv().await.map(|bytes| (Ok::<_, Infallible>(bytes), receiver))
+        });
+        let headers = [
+            (header::CONTENT_TYPE, kind),
+            (header::CACHE_CONTROL, "no-store"),
+            // Of nginx: what goes through is not to be held back.
+            (header::HeaderName::from_static("x-accel-buffering"), "no"),
+        ];
+        (headers, HttpBody::from_stream(body)).into_response()
+    }
+
+    async fn listen(self, (wish, opened): (Wish, Opened), sink: impl Sink, source: impl Source) {
+        let Self { streams, channel, transport, .. } = self;
+        let (cursors, partition) = (Arc::clone(&streams.cursors), wish.partition);
+        let of = Arc::clone(&channel);
+        let seal = Arc::new(move |place| cursors.seal(&of, partition, place));
+        let signals = Signals { ending: opened.ending.clone(), flow: Arc::clone(&opened.flow) };
+        let metrics = streams.shared.metrics.clone();
+        let shared = Arc::clone(&streams.shared);
+        drop(streams);
+        metrics.opened(transport);
+        let session = Session::new(shared, wish, seal, (sink, source), signals);
+        let end = Box::pin(session.run()).await;
+        metrics.ended(transport, end.kind());
+        debug!(%channel, end = end.kind().label(), "a stream ended");
+        drop(opened);
+    }
+}
+
+/// The connection itself, without what HTTP needed for it, and what came behind the handshake.
+fn taken_over(upgraded: Upgraded) -> Option<(TcpStream, Bytes)> {
+    let parts = upgraded.downcast::<TokioIo<TcpStream>>().ok()?;
+    Some((parts.io.into_inner(), parts.read_buf))
+}
+
+/// Says why nothing comes, and closes.
+async fn refuse(end: &End, sink: &mut impl Sink) {
+    const LAST_WORDS_MAX: Duration = Duration::from_secs(1);
+    let Some(farewell) = end.farewell() else { return };
+    let mut words = Vec::new();
+    let text = messages::error(&farewell, None);
+    Words::text(Transport::WebSocket, &[&text]).put(&mut words);
+    put_close(&mut words, farewell.code, &farewell.detail);
+    let mut outbox = Outbox::default();
+    outbox.say(words);
+    let last_words = async { while !outbox.is_empty() && sink.write(&mut outbox).await.is_ok() {} };
+    timeout(LAST_WORDS_MAX, last_words).await.unwrap_or_default();
+}
+
+/// Whether a path names an area: as it is, or without the kind before its colon.
+fn is_named(area: &str, name: &str) -> bool {
+    area == name || area.split_once(':').is_some_and(|(_, bare)| bare == name)
+}
+
+fn switching(accept: &str, headers: &HeaderMap) -> Response {
+    let mut response = StatusCode::SWITCHING_PROTOCOLS.into_response();
+    let answers = response.headers_mut();
+    answers.remove(header::CONTENT_LENGTH);
+    answers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+    answers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    if let Ok(accept) = HeaderValue::from_str(accept) {
+        answers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
+    }
+    if offers_subprotocol(headers) {
+        let name = HeaderValue::from_static(SUBPROTOCOL);
+        answers.insert(header::SEC_WEBSOCKET_PROTOCOL, name);
+    }
+    response
+}

@@ -1,0 +1,221 @@
+//! What a session says because its time has come, and at its end.
+
+use std::pin::Pin;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::time::{Instant, Sleep, sleep_until, timeout};
+
+use super::messages::{self, Gap, Status};
+use super::{OPEN_MAX, Session, TURN_BYTES_MIN};
+use crate::clock::Millis;
+use crate::metrics::stream::GapCause;
+use crate::stream::end::End;
+use crate::stream::frames::{Message, Opcode, Transport, put_close, put_header};
+use crate::stream::io::{Sink, Source};
+use crate::stream::ring::Place;
+
+/// Who takes no byte for so long keeps only the message that it is in the middle of.
+const STALL: Duration = Duration::from_secs(1);
+/// Pings go out so often (N2).
+const PING_EVERY: Duration = Duration::from_secs(20);
+/// Events that are taken, and whatever the client sends, are signs of life (N2).
+const SILENCE_MAX: Duration = Duration::from_secs(60);
+const STATUS_EVERY: Duration = Duration::from_secs(5);
+/// How long the last words may take.
+const LAST_WORDS_MAX: Duration = Duration::from_secs(1);
+pub(super) const CANNOT_BE_READ: &str = "the live topic cannot be read";
+
+/// When what is due.
+pub(super) struct Timer {
+    pub(super) sleep: Pin<Box<Sleep>>,
+    pub(super) alive: Instant,
+    /// The last byte that was taken.
+    pub(super) progress: Instant,
+    /// None was taken for too long.
+    pub(super) is_stalled: bool,
+    ping: Instant,
+    status: Instant,
+    /// Since when the partition is not read.
+    pub(super) closed: Option<Instant>,
+}
+
+impl Timer {
+    pub(super) fn new() -> Self {
+        let now = Instant::now();
+        let status = now + STATUS_EVERY;
+        Self {
+            sleep: Box::pin(sleep_until(status)),
+            alive: now,
+            progress: now,
+            is_stalled: false,
+            ping: now + PING_EVERY,
+            status,
+            closed: None,
+        }
+    }
+
+    /// Sees to it that the sleep ends when the next is due, or earlier.
+    pub(super) fn arm(&mut self, is_writing: bool) {
+        if !is_writing {
+            (self.progress, self.is_stalled) = (Instant::now(), false);
+        }
+        let mut next = self.status.min(self.ping).min(self.alive + SILENCE_MAX);
+        if is_writing && !self.is_stalled {
+            next = next.min(self.progress + STALL);
+        }
+        if let Some(closed) = self.closed {
+            next = next.min(closed + OPEN_MAX);
+        }
+        if self.sleep.is_elapsed() || self.sleep.deadline() > next {
+            self.sleep.as_mut().reset(next);
+        }
+    }
+}
+
+impl<S: Sink, R: Source> Session<S, R> {
+    /// Does whatever is due.
+    pub(super) fn due(&mut self) -> Result<(), End> {
+        let now = Instant::now();
+        let is_due = |since: Instant, after: Duration| now >= since + after;
+        if is_due(self.timer.alive, SILENCE_MAX) {
+            return Err(End::Silent);
+        }
+        if self.timer.closed.is_some_and(|closed| is_due(closed, OPEN_MAX)) {
+            return Err(End::Unavailable(CANNOT_BE_READ.to_owned()));
+        }
+        if !self.outbox.is_empty() && !self.timer.is_stalled && is_due(self.timer.progress, STALL) {
+            self.stall();
+        }
+        if now >= self.timer.ping {
+            self.timer.ping = now + PING_EVERY;
+            self.ping();
+        }
+        if now >= self.timer.status {
+            self.timer.status = now + STATUS_EVERY;
+            self.tell_sampled();
+            self.tell_status();
+        }
+        Ok(())
+    }
+
+    /// What others could need is let go: the client gets it again when it takes more.
+    fn stall(&mut self) {
+        self.timer.is_stalled = true;
+        if let Some(place) = self.outbox.keep_current() {
+            self.place = place;
+            // What is read at the moment would come behind what was forgotten.
+            self.reading = None;
+        }
+        self.lease = None;
+        self.oldest = None;
+        self.turn_bytes = TURN_BYTES_MIN;
+    }
+
+    fn ping(&mut self) {
+        let mut ping = Vec::new();
+        match self.wish.shape.asked.transport {
+            Transport::WebSocket => put_header(&mut ping, Opcode::Ping, 0),
+            // A comment (WHATWG HTML, section 9.2.6).
+            Transport::Sse => ping.extend_from_slice(b":\n\n"),
+            Transport::Ndjson => return,
+        }
+        if self.outbox.words() == 0 {
+            self.outbox.interject(ping);
+        }
+    }
+
+    /// Frames something that is no event; nothing for who reads events only.
+    fn words(&self, text: &[u8]) -> Vec<u8> {
+        let mut words = Vec::new();
+        if !self.wish.is_bare {
+            Message::text(self.wish.shape.asked.transport, &[text]).put(&mut words);
+        }
+        words
+    }
+
+    fn tell_status(&mut self) {
+        let ring = &self.shared.ring;
+        let (area, partition) = (&self.wish.area, self.wish.partition);
+        let tip = ring.end(partition).unwrap_or(self.place.offset).max(self.place.offset);
+        // What Kafka holds for a listener that catches up was not looked at yet.
+        let ahead = ring.ahead(area, partition, self.written);
+        let since = ahead.map_or(self.seen, |ahead| ahead.since);
+        let lag_ms = since.map_or(0, |since| self.shared.clock.now() - since);
+        let lag_ms = u64::try_from(lag_ms).unwrap_or(0);
+        let flow = &self.signals.flow;
+        flow.lag_ms.store(lag_ms, Ordering::Relaxed);
+        // A client that takes nothing has one that waits.
+        if self.outbox.words() > 0 {
+            return;
+        }
+        let status = Status {
+            cursor: (self.seal)(self.written),
+            tip: (self.seal)(Place::of(tip)),
+            lag_events: ahead.map(|ahead| ahead.events),
+            lag_ms,
+            sent: flow.events.load(Ordering::Relaxed),
+            filtered: flow.filtered.load(Ordering::Relaxed),
+            dropped: flow.dropped.load(Ordering::Relaxed),
+            upstream_stalled: self.shared.upstream_stalled.get() > 0,
+        };
+        let words = self.words(&status.text());
+        self.outbox.interject(words);
+    }
+
+    /// What sampling has left out since the last time.
+    fn tell_sampled(&mut self) {
+        let count = std::mem::take(&mut self.sampled_out);
+        if count > 0 {
+            let from = std::mem::replace(&mut self.sampled_from, self.place);
+            self.tell_gap(GapCause::Sampled, Some(count), (from, self.place), None);
+        }
+    }
+
+    /// It is closed for its slowness: what it would miss if it came back at the tip.
+    pub(super) fn tell_slow(&mut self) {
+        let tip = self.shared.ring.end(self.wish.partition).unwrap_or(self.place.offset);
+        self.tell_gap(GapCause::Slow, None, (self.place, Place::of(tip)), None);
+    }
+
+    /// Tells what the client misses: how many, where that can be known.
+    pub(super) fn tell_gap(
+        &mut self,
+        cause: GapCause,
+        count: Option<u64>,
+        (from, to): (Place, Place),
+        until_ms: Option<Millis>,
+    ) {
+        self.shared.metrics.gap(cause, count.unwrap_or(0));
+        self.signals.flow.dropped.fetch_add(count.unwrap_or(0), Ordering::Relaxed);
+        let (from, to) = ((self.seal)(from), (self.seal)(to));
+        let words = self.words(&Gap { cause, count, from, to, until_ms }.text());
+        self.outbox.say(words);
+    }
+
+    /// The last words: why, and from where to go on.
+    pub(super) async fn farewell(&mut self, end: &End) {
+        let place = self.outbox.keep_current().unwrap_or(self.written);
+        let is_websocket = self.wish.shape.asked.transport == Transport::WebSocket;
+        let mut close = Vec::new();
+        match end.farewell() {
+            Some(farewell) => {
+                let cursor = (self.seal)(place);
+                let words = self.words(&messages::error(&farewell, Some(&cursor)));
+                self.outbox.say(words);
+                put_close(&mut close, farewell.code, &farewell.detail);
+            }
+            // Its own close is answered with one (RFC 6455, section 5.5.1).
+            None if *end == End::Closed => put_header(&mut close, Opcode::Close, 0),
+            None => return,
+        }
+        if is_websocket {
+            self.outbox.say(close);
+        }
+        let last_words = async {
+            while !self.outbox.is_empty() && self.sink.write(&mut self.outbox).await.is_ok() {}
+        };
+        // Who does not read the last words has the cursor of its last event.
+        timeout(LAST_WORDS_MAX, last_words).await.unwrap_or_default();
+    }
+}

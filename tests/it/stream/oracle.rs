@@ -1,0 +1,272 @@
+//! The oracle of resuming: whatever happens between, a client that keeps its cursor has every event
+//! of its area, in order, and what it was told it misses is exactly what is missing.
+//!
+//! Schedules are made from a seed: records of one or many events, clients that go and come back
+//! on either replica and any transport, that read slowly or not at all while the ring moves on,
+//! that filter, sample or take batches, and replicas that are restarted under them. A schedule that
+//! fails prints its seed.
+
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::sync::Arc;
+
+use sluice::config::settings::KafkaSettings;
+use sluice::deliver::mirror::partition_of;
+use tokio::sync::{Mutex, watch};
+use tokio::task::JoinSet;
+
+use super::client::Client;
+use super::{PARTITIONS, Replica};
+use crate::support::rig::{Kafka, go_live};
+
+const SCHEDULES: u64 = 200;
+/// Schedules that share a cluster and its replicas, each with an area of its own.
+const TOGETHER: u64 = 10;
+const STEPS: u64 = 12;
+/// So little that whoever stops reading is behind the ring soon.
+const RING_BYTES_MAX: usize = 24_000;
+
+/// SplitMix64 (Steele, Lea, Flood 2014).
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    fn below(&mut self, bound: u64) -> u64 {
+        self.next() % bound
+    }
+
+    fn of(&mut self, range: Range<u64>) -> u64 {
+        range.start + self.below(range.end - range.start)
+    }
+}
+
+/// Two replicas that anybody may restart.
+struct Fleet {
+    kafka: KafkaSettings,
+    replicas: [Mutex<Option<Replica>>; 2],
+    addresses: [watch::Sender<SocketAddr>; 2],
+}
+
+impl Fleet {
+    async fn start(kafka: KafkaSettings) -> Self {
+        let (one, two) = (
+            Replica::start(&kafka, RING_BYTES_MAX).await,
+            Replica::start(&kafka, RING_BYTES_MAX).await,
+        );
+        let addresses = [one.address, two.address].map(watch::Sender::new);
+        Self { kafka, replicas: [Mutex::new(Some(one)), Mutex::new(Some(two))], addresses }
+    }
+
+    async fn restart(&self, which: usize) {
+        let mut place = self.replicas[which].lock().await;
+        if let Some(before) = place.take() {
+            before.end().await;
+        }
+        let replica = Replica::start(&self.kafka, RING_BYTES_MAX).await;
+        self.addresses[which].send_replace(replica.address);
+        *place = Some(replica);
+    }
+}
+
+/// What a client keeps.
+struct Listener {
+    fleet: Arc<Fleet>,
+    channel: String,
+    random: Random,
+    /// `filter` and `sample`, the same for the whole schedule.
+    asked: String,
+    cursor: Option<String>,
+    client: Option<Client>,
+    heard: Vec<u64>,
+    /// Since it connected.
+    last: Option<u64>,
+    reconnected: u64,
+}
+
+impl Listener {
+    async fn connect(&mut self) {
+        let transport = ["websocket", "sse", "ndjson"][self.random.of(0..3) as usize];
+        let start = match &self.cursor {
+            Some(cursor) => format!("cursor={cursor}"),
+            None => "earliest".to_owned(),
+        };
+        let batch = self.random.below(2);
+        let target =
+            format!("/v1/streams/{}?key=good&{start}&batch={batch}{}", self.channel, self.asked);
+        loop {
+            let which = self.random.below(2) as usize;
+            let address = *self.fleet.addresses[which].borrow();
+            let client = Client::try_open(address, transport, &target).await;
+            // A restarted replica is at another address; a channel has room when the last has left.
+            match client {
+                Some(client) if client.head.starts_with("HTTP/1.1 101") => {
+                    self.client = Some(client)
+                }
+                Some(client) if client.head.starts_with("HTTP/1.1 200") => {
+                    self.client = Some(client)
+                }
+                Some(client) => assert!(client.head.starts_with("HTTP/1.1 429"), "{}", client.head),
+                None => {}
+            }
+            if self.client.is_some() {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        self.last = None;
+        self.reconnected += 1;
+    }
+
+    /// Hears events until there are so many, whatever happens to the connection.
+    async fn hear(&mut self, until: usize) {
+        while self.heard.len() < until {
+            let Some(client) = &mut self.client else {
+                self.connect().await;
+                continue;
+            };
+            let Some(message) = client.try_message().await else {
+                self.client = None;
+                continue;
+            };
+            if let Some(events) = message["data"].as_array() {
+                events.iter().for_each(|event| self.event(event["n"].as_u64().unwrap()));
+                self.cursor = Some(message["cursor"].as_str().unwrap().to_owned());
+            } else if let Some(error) = message.get("error") {
+                assert_eq!(error["type"], "restart", "{message}");
+                // As good as that of the last event.
+                if self.random.below(2) == 0 {
+                    self.cursor = Some(error["cursor"].as_str().unwrap().to_owned());
+                }
+            } else if let Some(gap) = message.get("gap") {
+                assert_eq!(gap["cause"], "sampled", "nothing else is missing here: {message}");
+            }
+        }
+    }
+
+    fn event(&mut self, number: u64) {
+        assert!(self.last.is_none_or(|last| number > last), "{number} after {:?}", self.last);
+        self.last = Some(number);
+        if self.heard.last().is_none_or(|last| number > *last) {
+            self.heard.push(number);
+        }
+    }
+}
+
+/// One area with its events.
+struct Area {
+    fleet: Arc<Fleet>,
+    area: String,
+    partition: i32,
+    produced: u64,
+}
+
+impl Area {
+    /// Puts so many more events into records of a few.
+    async fn produce(&mut self, random: &mut Random, events: u64, pad: usize) {
+        let mut records: Vec<(String, String)> = Vec::new();
+        let end = self.produced + events;
+        while self.produced < end {
+            let last = end.min(self.produced + random.of(1..9));
+            let lines = (self.produced..last).map(|n| {
+                format!("{{\"n\":{n},\"c\":{},\"pad\":\"{}\"}}\n", n % 3, "x".repeat(pad))
+            });
+            records.push((self.area.clone(), lines.collect()));
+            self.produced = last;
+        }
+        let (fleet, partition) = (Arc::clone(&self.fleet), self.partition);
+        let produce = move || go_live(&fleet.kafka, partition, &records);
+        tokio::task::spawn_blocking(produce).await.unwrap();
+    }
+}
+
+/// What a schedule came to, so that the whole shows that it was none of nothing.
+#[derive(Default)]
+struct Seen {
+    events: u64,
+    reconnects: u64,
+    restarts: u64,
+}
+
+async fn schedule(seed: u64, fleet: Arc<Fleet>) -> Seen {
+    let mut random = Random(seed);
+    let channel = format!("acme-{seed}");
+    let area = format!("id:{channel}");
+    let partition = partition_of(&area, PARTITIONS.unsigned_abs()).cast_signed();
+    let mut area = Area { fleet: Arc::clone(&fleet), area, partition, produced: 0 };
+    let (asked, passes): (&str, fn(u64) -> bool) = match random.below(3) {
+        0 => ("&filter=c%3D1", |n| n % 3 == 1),
+        _ => ("", |_| true),
+    };
+    let mut listener = Listener {
+        fleet: Arc::clone(&fleet),
+        channel,
+        random: Random(!seed),
+        asked: asked.to_owned(),
+        cursor: None,
+        client: None,
+        heard: Vec::new(),
+        last: None,
+        reconnected: 0,
+    };
+    let mut seen = Seen::default();
+    for _ in 0..STEPS {
+        match random.below(10) {
+            0..=3 => {
+                let events = random.of(1..30);
+                let pad = random.below(200) as usize;
+                area.produce(&mut random, events, pad).await;
+            }
+            4..=6 => {
+                let there = (0..area.produced).filter(|n| passes(*n)).count();
+                let more = there - listener.heard.len();
+                let until = listener.heard.len() + random.below(more as u64 + 1) as usize;
+                listener.hear(until).await;
+            }
+            7 => listener.client = None,
+            // More than the sockets hold: it falls behind the ring in mid-message.
+            8 if seed.is_multiple_of(4) => area.produce(&mut random, 60, 20_000).await,
+            8 => area.produce(&mut random, 100, 1_000).await,
+            _ if random.below(4) == 0 => {
+                fleet.restart(random.below(2) as usize).await;
+                seen.restarts += 1;
+            }
+            _ => listener.connect().await,
+        }
+    }
+    let expected: Vec<_> = (0..area.produced).filter(|n| passes(*n)).collect();
+    listener.hear(expected.len()).await;
+    assert!(listener.heard == expected, "seed {seed}: {:?} of {expected:?}", listener.heard);
+    seen.events = expected.len() as u64;
+    seen.reconnects = listener.reconnected.saturating_sub(1);
+    seen
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_lost_in_silence() {
+    let mut all = Seen::default();
+    for group in 0..SCHEDULES / TOGETHER {
+        let kafka = Kafka::start(1);
+        let fleet = Arc::new(Fleet::start(kafka.settings.clone()).await);
+        let mut running = JoinSet::new();
+        for seed in group * TOGETHER..(group + 1) * TOGETHER {
+            running.spawn(schedule(seed, Arc::clone(&fleet)));
+        }
+        while let Some(seen) = running.join_next().await {
+            let seen = seen.unwrap();
+            all.events += seen.events;
+            all.reconnects += seen.reconnects;
+            all.restarts += seen.restarts;
+        }
+    }
+    // The plan fired.
+    assert!(all.events > 10_000, "{} events", all.events);
+    assert!(all.reconnects > SCHEDULES, "{} reconnects", all.reconnects);
+    assert!(all.restarts > 20, "{} restarts", all.restarts);
+}
