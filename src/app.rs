@@ -125,9 +125,8 @@ pub async fn run(config: Config, load: Load, shutdown: Shutdown) -> anyhow::Resu
         let fields = Arc::new(Known::of_pipelines(&config.pipelines));
         let given = (clock.clone(), health.clone(), metrics.clone(), fields);
         let drain = shutdown.drain.clone();
-        streams.spawn(async move {
-            Box::pin(stream::run(&settings, listeners, given, drain)).await
-        });
+        streams
+            .spawn(async move { Box::pin(stream::run(&settings, listeners, given, drain)).await });
     }
     let stream_drain = config.settings.stream.drain + WIND_UP_MAX;
 

@@ -212,14 +212,18 @@ fn one_owner_each(
     pipelines: &[(PipelineSpec, Vec<Fault>)],
     faults: &mut Vec<Fault>,
 ) {
+    let ours = [
+        &settings.live.topic,
+        &settings.dead_letter.topic,
+        &settings.control.topic,
+        &settings.presence.topic,
+    ];
     let mut owners: HashMap<&str, &str> = HashMap::new();
     for (spec, places) in pipelines {
         for (topic, place) in spec.topics.iter().zip(places) {
             let message = if let Some(owner) = owners.insert(topic, &spec.name) {
                 format!("`{topic}` belongs to the pipeline `{owner}` already")
-            } else if [&settings.live.topic, &settings.dead_letter.topic, &settings.control.topic]
-                .contains(&topic)
-            {
+            } else if ours.contains(&topic) {
                 format!("`{topic}` is a topic that Sluice itself writes")
             } else {
                 continue;

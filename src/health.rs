@@ -14,6 +14,7 @@ labels! {
         Stream => "stream",
         DeadLetter => "dead_letter",
         Control => "control",
+        Presence => "presence",
         Geo => "geo",
         Pipelines => "pipelines",
     }

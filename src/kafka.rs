@@ -12,8 +12,10 @@ use rdkafka::ClientConfig;
 use rdkafka::client::ClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::Timestamp;
 use rdkafka::types::RDKafkaRespErr;
 
+use crate::clock::Millis;
 use crate::config::settings::{KafkaSecurity, KafkaSettings};
 
 /// How long one question to a broker may take.
@@ -211,6 +213,31 @@ pub fn answers<'a, C: ConsumerContext>(
     Ok(())
 }
 
+/// How many partitions a topic has, as seen through this client now.
+///
+/// # Errors
+/// With the reason for an operator, where it cannot be told.
+pub fn partition_count<C: ConsumerContext>(
+    client: &BaseConsumer<C>,
+    topic: &str,
+    timeout: Duration,
+) -> Result<usize, String> {
+    let metadata = client.fetch_metadata(Some(topic), timeout).map_err(|error| plain(&error))?;
+    let found = metadata.topics().iter().find(|found| found.name() == topic);
+    let Some(found) = found else { return Err("it is not known to the brokers".to_owned()) };
+    match found.error() {
+        Some(error) => Err(RDKafkaErrorCode::from(error).to_string()),
+        None => Ok(found.partitions().len()),
+    }
+}
+
+/// A record's time in ms since the Unix epoch, and whether it is the broker's.
+#[must_use]
+pub fn time_of(timestamp: Timestamp) -> (Millis, bool) {
+    let is_the_brokers = matches!(timestamp, Timestamp::LogAppendTime(_));
+    (timestamp.to_millis().unwrap_or_default(), is_the_brokers)
+}
+
 /// An error of librdkafka as an operator wants to read it.
 #[must_use]
 pub fn plain(error: &KafkaError) -> String {
@@ -226,6 +253,32 @@ pub fn is_about_secrets(code: RDKafkaErrorCode) -> bool {
             | RDKafkaErrorCode::SaslAuthenticationFailed
             | RDKafkaErrorCode::SSL
     )
+}
+
+/// Whether a reader gets no further after this error without a client made anew.
+#[must_use]
+pub fn is_reader_spent(error: &KafkaError, ear: &Ear) -> bool {
+    let code = error.rdkafka_error_code();
+    matches!(error, KafkaError::MessageConsumptionFatal(_))
+        || code.is_some_and(is_about_secrets)
+        || ear.was_about_secrets()
+        // librdkafka asks seldom whether what was unknown is there by now.
+        || matches!(
+            code,
+            Some(
+                RDKafkaErrorCode::UnknownTopicOrPartition
+                    | RDKafkaErrorCode::UnknownTopic
+                    | RDKafkaErrorCode::UnknownPartition
+                    | RDKafkaErrorCode::TopicAuthorizationFailed
+            )
+        )
+}
+
+/// Whether an error is one connection of several, which librdkafka mends; it says so when all are
+/// down.
+#[must_use]
+pub fn is_one_connection(code: RDKafkaErrorCode) -> bool {
+    matches!(code, RDKafkaErrorCode::BrokerTransportFailure | RDKafkaErrorCode::OperationTimedOut)
 }
 
 /// Keeps the last reason that librdkafka gave for an error, in its own words: they name the broker

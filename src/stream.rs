@@ -28,6 +28,7 @@ pub mod server;
 mod listen;
 pub mod ids;
 mod versioned;
+mod writer;
 pub mod control;
 pub mod presence;
 pub mod door;

@@ -29,6 +29,7 @@ use crate::stream::door::{self, TokenDoor};
 use crate::stream::filter::Known;
 use crate::stream::gate::{Failures, Gate};
 use crate::stream::live::{self, LiveTopic};
+use crate::stream::presence;
 use crate::stream::ring::Ring;
 use crate::stream::seal::LiveCursors;
 use crate::stream::select::Selections;
@@ -46,6 +47,8 @@ use administration::Parts;
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 const MEASURE_EVERY: Duration = Duration::from_secs(1);
 const ASK_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the last releases of leases may take.
+const FLUSH_MAX: Duration = Duration::from_secs(1);
 
 /// The listeners' address, taken before anything else is done.
 ///
@@ -79,12 +82,15 @@ pub(super) async fn run(
         () = drain.cancelled() => return Ok(()),
     };
     let connections = Connections::default();
+    let times = (clock.clone(), health.clone());
+    let (presence, mut presence_ended) =
+        presence::log::start(presence_log(settings), connections.clone(), times, stop.clone())?;
     let mut parts: JoinSet<anyhow::Result<()>> = JoinSet::new();
     // Administrators are served whether or not there is a live topic.
     let failures = Failures::new(settings.stream.failures_per_minute_max, clock.clone());
     let api_parts = Parts {
         control: control.clone(),
-        connections: connections.clone(),
+        presence: presence.clone(),
         clock: clock.clone(),
         failures: failures.clone(),
         fields: Arc::clone(&fields),
@@ -103,16 +109,20 @@ pub(super) async fn run(
         failed = super::first_failure(&mut parts) => return Err(failed),
     };
     let partitions = i32::try_from(topic.partitions).context("the live topic's partitions")?;
-    let live = LiveTopic {
-        kafka: settings.kafka.clone(),
-        topic: settings.live.topic.clone(),
-        partitions,
-    };
+    let live =
+        LiveTopic { kafka: settings.kafka.clone(), topic: settings.live.topic.clone(), partitions };
     let ring = Arc::new(Ring::new(settings.stream.ring_bytes_max));
     parts.spawn_blocking({
         let (live, ring, health, stop) =
             (live.clone(), Arc::clone(&ring), health.clone(), stop.clone());
         move || live::run(&live, &ring, &health, &stop)
+    });
+    parts.spawn({
+        let presence = presence.clone();
+        async move {
+            presence.renew().await;
+            Ok(())
+        }
     });
     let catch_ups = CatchUps::new(live);
     metrics.stream.ring_bytes_max.set(gauged(settings.stream.ring_bytes_max));
@@ -133,7 +143,7 @@ pub(super) async fn run(
             metrics: metrics.stream.clone(),
             upstream_stalled: metrics.polling_paused.clone(),
         }),
-        door: Arc::new(TokenDoor::new(control, clock, most)),
+        door: Arc::new(TokenDoor::new(control, presence.clone(), clock, most)),
         cursors: Arc::new(cursors(&key, topic)?),
         connections,
         offer: Offer {
@@ -149,10 +159,25 @@ pub(super) async fn run(
     let serving =
         server.serve(streams, settings.stream.sockets_max, (drain, settings.stream.drain));
     tokio::select! {
-        () = serving => Ok(()),
-        failed = super::first_failure(&mut parts) => Err(failed),
+        () = serving => {}
+        failed = super::first_failure(&mut parts) => return Err(failed),
         _ = &mut control_ended => anyhow::bail!("the control topic's reader has ended"),
+        _ = &mut presence_ended => anyhow::bail!("the presence topic's reader has ended"),
     }
+    // The places of those who were sent away are free on every replica.
+    let flush = tokio::task::spawn_blocking(move || presence.flush(FLUSH_MAX));
+    flush.await.context("writing the last releases has failed")
+}
+
+fn presence_log(settings: &Settings) -> presence::log::LogSettings {
+    let host = || rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let replica = settings.stream.replica.clone().unwrap_or_else(host);
+    info!(replica, "the name of this replica");
+    presence::log::LogSettings::new(
+        settings.kafka.clone(),
+        settings.presence.topic.clone(),
+        replica,
+    )
 }
 
 /// Keeps the gauges of what nobody counts on the way.

@@ -139,12 +139,17 @@ pub static SETTINGS: &[Key] = keys! {
     "control.topic", Kind::Text, "\"sluice-control\"", "The topic of Call Log Streams' channels and access tokens, with every change to them: kept for ever, and digests of tokens only.";
     "control.replication", Kind::Integer { min: 0, max: 99 }, "0", "Replication that `sluice setup` creates it with; 0: the broker's default. It has one partition.";
 
+    "presence.topic", Kind::Text, "\"sluice-presence\"", "The topic of Call Log Streams' open connections over all replicas; compacted.";
+    "presence.partitions", COUNT, "4", "Partitions that `sluice setup` creates it with; a channel is always in one.";
+    "presence.replication", Kind::Integer { min: 0, max: 99 }, "0", "Replication that `sluice setup` creates it with; 0: the broker's default.";
+
     "stream.on", Kind::Bool, "false", "Serve Call Log Streams from the live topic.";
     "stream.listen", Kind::Text, "\"127.0.0.1:9601\"", "Where `/v1/streams/<channel>` is served.";
     "stream.public_url", Kind::Text, "", "What clients reach that address by, as in `wss://streams.example.com`; shown with new tokens.";
     "stream.ring_bytes_max", Kind::Bytes { min: 1024 * 1024 }, "\"32 MiB\"", "The last moments of the live topic that are held in memory for all listeners.";
     "stream.sockets_max", COUNT, "10000", "Connections at a time; who comes beyond that waits.";
-    "stream.connections_per_channel_max", COUNT, "5", "Listeners of a channel at a time.";
+    "stream.replica", Kind::Text, "", "The name of this process among those that serve streams, a different one for each and the same after a restart, so that a replica that was killed frees its connections when it starts again; without it the host's name.";
+    "stream.connections_per_channel_max", COUNT, "5", "Listeners of a channel at a time, over all replicas; the same on each.";
     "stream.token_overlap_max", COUNT, "1", "Tokens of a channel that may be enabled at a time.";
     "stream.cursor_key", Kind::Secret, "", "Signs cursors, at least 16 bytes, the same on every replica; without it the key that `sluice setup` makes in the control topic.";
     "stream.key_in_query", Kind::Bool, "true", "Take access tokens from `?key=` as well: Mashery's clients and browsers need it.";

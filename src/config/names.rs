@@ -75,6 +75,11 @@ pub fn broker_fault(address: &str) -> Option<&'static str> {
     }
 }
 
+/// Whether a text can name a replica.
+pub(super) fn is_replica_name(name: &str) -> bool {
+    (1..=256).contains(&name.len()) && !name.chars().any(char::is_control)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -19,6 +19,7 @@ pub struct Settings {
     pub live: LiveSettings,
     pub dead_letter: DeadLetterSettings,
     pub control: ControlSettings,
+    pub presence: PresenceSettings,
     pub stream: StreamSettings,
     pub api: ApiSettings,
     pub geo: GeoSettings,
@@ -238,6 +239,16 @@ pub struct ControlSettings {
     pub replication: u32,
 }
 
+/// The presence topic: open connections of Call Log Streams.
+#[derive(Debug, Clone)]
+pub struct PresenceSettings {
+    pub topic: String,
+    /// What `setup` creates.
+    pub partitions: u32,
+    /// 0: the broker's default.
+    pub replication: u32,
+}
+
 /// Call Log Streams.
 #[derive(Debug, Clone)]
 pub struct StreamSettings {
@@ -248,7 +259,9 @@ pub struct StreamSettings {
     pub public_url: Option<String>,
     pub ring_bytes_max: usize,
     pub sockets_max: usize,
-    pub connections_per_channel_max: usize,
+    /// The name of this process among its like; `None`: the host's.
+    pub replica: Option<String>,
+    pub connections_per_channel_max: u32,
     pub token_overlap_max: u32,
     /// `None`: the one in the control topic.
     pub cursor_key: Option<Secret>,

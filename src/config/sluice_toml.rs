@@ -11,7 +11,7 @@ use super::reader::Reader;
 use super::settings::{
     BrakeSettings, ControlSettings, DeadLetterSettings, GeoSettings, GroupProtocol, HttpSettings,
     IndexAuth, IndexSettings, KafkaSecurity, KafkaSettings, Limits, LiveSettings, LogFormat,
-    LogSettings, Sasl, SaslMechanism, Settings, Start, StreamSettings,
+    LogSettings, PresenceSettings, Sasl, SaslMechanism, Settings, Start, StreamSettings,
 };
 use super::without_user;
 
@@ -58,6 +58,11 @@ pub fn read(from: &mut Reader<'_>) -> Settings {
         control: ControlSettings {
             topic: topic(from, "control.topic"),
             replication: from.integer("control.replication"),
+        },
+        presence: PresenceSettings {
+            topic: topic(from, "presence.topic"),
+            partitions: from.integer("presence.partitions"),
+            replication: from.integer("presence.replication"),
         },
         stream: stream(from),
         api: api_toml::read(from),
@@ -303,12 +308,20 @@ fn log(from: &mut Reader<'_>) -> LogSettings {
 }
 
 fn stream(from: &mut Reader<'_>) -> StreamSettings {
+    let replica = from.optional_text("stream.replica");
+    if let Some(name) = &replica
+        && !names::is_replica_name(name)
+    {
+        let message = "is not 1 to 256 bytes without control characters";
+        from.cross_fault(&["stream.replica"], message, None);
+    }
     StreamSettings {
         on: from.bool("stream.on"),
         listen: listen(from, "stream.listen"),
         public_url: from.optional_text("stream.public_url"),
         ring_bytes_max: from.bytes("stream.ring_bytes_max"),
         sockets_max: from.integer("stream.sockets_max"),
+        replica,
         connections_per_channel_max: from.integer("stream.connections_per_channel_max"),
         token_overlap_max: from.integer("stream.token_overlap_max"),
         cursor_key: from.secret("stream.cursor_key"),
@@ -329,17 +342,17 @@ pub(super) fn listen(from: &mut Reader<'_>, key: &str) -> SocketAddr {
 }
 
 fn cross_check(from: &mut Reader<'_>, settings: &Settings) {
-    if settings.live.topic == settings.dead_letter.topic {
-        let keys = ["live.topic", "dead_letter.topic"];
-        from.cross_fault(&keys, "is the dead-letter topic as well", None);
-    }
-    for (key, topic, what) in [
-        ("live.topic", &settings.live.topic, "live"),
+    let sides = [
         ("dead_letter.topic", &settings.dead_letter.topic, "dead-letter"),
-    ] {
-        if settings.control.topic == *topic {
-            let message = format!("is the {what} topic as well");
-            from.cross_fault(&["control.topic", key], message, None);
+        ("live.topic", &settings.live.topic, "live"),
+        ("control.topic", &settings.control.topic, "control"),
+        ("presence.topic", &settings.presence.topic, "presence"),
+    ];
+    for (place, (key, topic, _)) in sides.iter().enumerate() {
+        // A fault is the later one's, and named once.
+        let same = sides.iter().take(place).find(|(_, other, _)| other == topic);
+        if let Some((other, _, what)) = same {
+            from.cross_fault(&[key, other], format!("is the {what} topic as well"), None);
         }
     }
     if settings.index.batch_bytes_max > settings.limits.in_flight_bytes_max {

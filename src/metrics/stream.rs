@@ -54,6 +54,7 @@ labels! {
         Unauthorized => "unauthorized",
         TooManyFailures => "too-many-failures",
         TooManyConnections => "too-many-connections",
+        TooManyOfToken => "too-many-connections-of-token",
         NoTransport => "no-transport",
         BadHandshake => "bad-handshake",
         Control => "control-unavailable",

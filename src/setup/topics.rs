@@ -1,5 +1,5 @@
-//! The topics: the live and dead-letter topics as delivery needs them, the control topic of Call Log
-//! Streams, and the source topics where they are missing.
+//! The topics: the live and dead-letter topics as delivery needs them, the control and presence
+//! topics of Call Log Streams, and the source topics where they are missing.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -14,11 +14,13 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::error::RDKafkaErrorCode;
 
 use crate::config::pipeline::PipelineSpec;
-use crate::config::settings::{ControlSettings, KafkaSettings, Settings};
+use crate::config::settings::{ControlSettings, KafkaSettings, PresenceSettings, Settings};
 use crate::kafka::{self, Look};
+use crate::stream::presence::COMPACTION_LAG_MS;
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
+const PRESENCE_SEGMENT_BYTES: u64 = 32 * 1024 * 1024;
 /// The broker decides.
 const BROKERS_DEFAULT: i32 = -1;
 
@@ -61,6 +63,7 @@ pub fn wanted(settings: &Settings, pipelines: &[PipelineSpec]) -> Vec<Topic> {
             ],
         });
         topics.push(control(&settings.control));
+        topics.push(presence(&settings.presence));
     }
     let dead = &settings.dead_letter;
     topics.push(Topic {
@@ -88,6 +91,27 @@ fn control(control: &ControlSettings) -> Topic {
             ("retention.ms", "-1".to_owned()),
             ("retention.bytes", "-1".to_owned()),
             // Whether a token has expired is told by the broker's clock alone.
+            ("message.timestamp.type", "LogAppendTime".to_owned()),
+        ],
+    }
+}
+
+/// Compacted, and in small segments, since a replica reads all of it when it starts and what is in
+/// the open segment is never compacted.
+fn presence(presence: &PresenceSettings) -> Topic {
+    let lag = COMPACTION_LAG_MS.to_string();
+    Topic {
+        name: presence.topic.clone(),
+        partitions: presence.partitions,
+        replication: presence.replication,
+        settings: vec![
+            ("cleanup.policy", "compact".to_owned()),
+            ("min.compaction.lag.ms", lag.clone()),
+            ("segment.ms", lag.clone()),
+            ("segment.bytes", PRESENCE_SEGMENT_BYTES.to_string()),
+            // What was released is over for long by then.
+            ("delete.retention.ms", lag),
+            // Whether a lease is held is told by the broker's clock alone.
             ("message.timestamp.type", "LogAppendTime".to_owned()),
         ],
     }

@@ -3,7 +3,6 @@
 //! Whoever asks is a user ([`access`]) before anything is looked at; each handler asks that user
 //! whether it may. Every error is a problem document.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::extract::DefaultBodyLimit;
@@ -16,14 +15,14 @@ use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::clock::{Clock, Millis};
+use crate::clock::Clock;
 
-use super::connections::Connections;
 use super::control::log::Applied;
 use super::control::{Command, Control, ControlError, Limits, Refusal};
 use super::filter::Known;
 use super::gate::Gate;
 use super::ids::CommandId;
+use super::presence::Presence;
 use super::request::Problem;
 use super::server::serve_one;
 
@@ -48,8 +47,7 @@ const SOCKETS_MAX: usize = 256;
 #[derive(Debug, Clone)]
 pub struct Api {
     pub control: Control,
-    pub connections: Connections,
-    pub usage: Arc<dyn Usage>,
+    pub presence: Presence,
     pub clock: Clock,
     pub limits: Limits,
     pub access: Arc<Access>,
@@ -59,29 +57,6 @@ pub struct Api {
     pub fields: Arc<Known>,
     /// What stands before `/v1/streams/…` in the URLs that are shown.
     pub public_url: Arc<str>,
-}
-
-/// What is known of the use of channels and tokens.
-pub trait Usage: Send + Sync + std::fmt::Debug + 'static {
-    /// Live connections by channel; a channel without any may be missing.
-    fn connections(&self) -> HashMap<Arc<str>, usize>;
-    /// When a token last opened a stream; `None`: never, or nobody knows.
-    fn last_used(&self, token: &str) -> Option<Millis>;
-}
-
-/// Of this replica alone.
-impl Usage for Connections {
-    fn connections(&self) -> HashMap<Arc<str>, usize> {
-        let mut counts = HashMap::new();
-        for (_, listener) in self.list() {
-            *counts.entry(listener.channel).or_default() += 1;
-        }
-        counts
-    }
-
-    fn last_used(&self, _: &str) -> Option<Millis> {
-        None
-    }
 }
 
 /// Every route that is behind [`access::authorized`], with its description.

@@ -102,11 +102,7 @@ impl CatchUps {
     ///
     /// # Errors
     /// Kafka is silent, or has trouble that it does not mend itself.
-    pub async fn read(
-        self,
-        lease: Option<Lease>,
-        wanted: Wanted,
-    ) -> anyhow::Result<(Lease, Turn)> {
+    pub async fn read(self, lease: Option<Lease>, wanted: Wanted) -> anyhow::Result<(Lease, Turn)> {
         let lease = match lease {
             Some(lease) => lease,
             None => self.lease().await?,
@@ -125,7 +121,8 @@ impl CatchUps {
         since: Option<Millis>,
     ) -> anyhow::Result<(i64, i64, i64)> {
         let lease = self.lease().await?;
-        let ask = move |live: &LiveTopic, reader: &mut Reader| reader.bounds(live, partition, since);
+        let ask =
+            move |live: &LiveTopic, reader: &mut Reader| reader.bounds(live, partition, since);
         Ok(blocking(move || lease.work(ask)).await?.1)
     }
 
@@ -151,7 +148,11 @@ impl Lease {
         let live = &self.inner.live;
         let mut reader = match self.reader.take() {
             Some(reader) => reader,
-            None => Reader { consumer: live.consumer(AHEAD_KBYTES_MAX)?, areas: Areas::default(), at: None },
+            None => Reader {
+                consumer: live.consumer(AHEAD_KBYTES_MAX)?,
+                areas: Areas::default(),
+                at: None,
+            },
         };
         let done = work(live, &mut reader)?;
         self.reader = Some(reader);

@@ -1,24 +1,68 @@
-//! The open streams of this server: who listens where, and the way to end them.
+//! The open streams of this server: who listens where, what has gone out, and the way to end them.
 
+use std::any::Any;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use super::end::End;
 use super::frames::Transport;
+use super::ids::{ChannelId, LeaseId, TokenId};
 
 /// Who listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listener {
-    pub channel: Arc<str>,
-    /// The id of the token, never the token.
-    pub token: Arc<str>,
+    pub channel: ChannelId,
+    pub token: TokenId,
     pub address: SocketAddr,
     pub transport: Transport,
+    /// The text of its filter.
+    pub filter: Option<Arc<str>>,
+}
+
+/// What became of a listener's events so far: counted by its session, told with its lease.
+#[derive(Debug, Default)]
+pub struct Flow {
+    /// Events written.
+    pub events: AtomicU64,
+    /// Bytes written, framing and all.
+    pub bytes: AtomicU64,
+    /// Events that gaps have told of.
+    pub dropped: AtomicU64,
+    /// Events that did not pass the filter.
+    pub filtered: AtomicU64,
+    /// As of the last status, in ms.
+    pub lag_ms: AtomicU64,
+}
+
+impl Flow {
+    #[must_use]
+    pub fn figures(&self) -> Figures {
+        let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Figures {
+            events: of(&self.events),
+            bytes: of(&self.bytes),
+            dropped: of(&self.dropped),
+            filtered: of(&self.filtered),
+            lag_ms: of(&self.lag_ms),
+        }
+    }
+}
+
+/// A [`Flow`] at some moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Figures {
+    pub events: u64,
+    pub bytes: u64,
+    pub dropped: u64,
+    pub filtered: u64,
+    pub lag_ms: u64,
 }
 
 /// The open streams; clones share them.
@@ -29,48 +73,38 @@ pub struct Connections {
 
 #[derive(Debug, Default)]
 struct Inner {
-    next: AtomicU64,
-    open: Mutex<HashMap<u64, Entry>>,
+    turns: AtomicU64,
+    open: Mutex<HashMap<LeaseId, Entry>>,
 }
 
 #[derive(Debug)]
 struct Entry {
     listener: Listener,
     ending: watch::Sender<Option<End>>,
+    /// Its turn at a drain.
+    turn: u64,
 }
 
 /// An open stream; closed when this is dropped.
 #[derive(Debug)]
 pub struct Opened {
     inner: Arc<Inner>,
-    id: u64,
+    id: LeaseId,
     /// Set where it is to end.
     pub ending: watch::Receiver<Option<End>>,
+    pub flow: Arc<Flow>,
+    kept: Vec<Box<dyn Any + Send + Sync>>,
 }
 
 impl Connections {
-    /// Opens one more, unless its channel has `per_channel_max` already (N1).
+    /// Opens one more; `id` is nobody else's.
     #[must_use]
-    pub fn open(&self, listener: Listener, per_channel_max: usize) -> Option<Opened> {
-        let mut open = self.inner.open();
-        let same = |entry: &&Entry| entry.listener.channel == listener.channel;
-        if open.values().filter(same).count() >= per_channel_max {
-            return None;
-        }
-        let id = self.inner.next.fetch_add(1, Ordering::Relaxed);
+    pub fn open(&self, id: LeaseId, listener: Listener) -> Opened {
+        let turn = self.inner.turns.fetch_add(1, Ordering::Relaxed);
         let (ending, ended) = watch::channel(None);
-        open.insert(id, Entry { listener, ending });
-        Some(Opened { inner: Arc::clone(&self.inner), id, ending: ended })
-    }
-
-    /// Everyone who listens, with the id under which the stream can be ended.
-    #[must_use]
-    pub fn list(&self) -> Vec<(u64, Listener)> {
-        let open = self.inner.open();
-        let mut all: Vec<_> =
-            open.iter().map(|(id, entry)| (*id, entry.listener.clone())).collect();
-        all.sort_unstable_by_key(|(id, _)| *id);
-        all
+        self.inner.open().insert(id.clone(), Entry { listener, ending, turn });
+        let inner = Arc::clone(&self.inner);
+        Opened { inner, id, ending: ended, flow: Arc::default(), kept: Vec::new() }
     }
 
     #[must_use]
@@ -79,11 +113,11 @@ impl Connections {
     }
 
     /// Ends those for which `why` has a reason; answers how many.
-    pub fn end(&self, why: impl Fn(u64, &Listener) -> Option<End>) -> usize {
+    pub fn end(&self, why: impl Fn(&LeaseId, &Listener) -> Option<End>) -> usize {
         let open = self.inner.open();
         let mut ended = 0;
         for (id, entry) in open.iter() {
-            if let Some(end) = why(*id, &entry.listener) {
+            if let Some(end) = why(id, &entry.listener) {
                 entry.ending.send_replace(Some(end));
                 ended += 1;
             }
@@ -91,14 +125,22 @@ impl Connections {
         ended
     }
 
+    /// Ends one; answers whether it was open.
+    pub fn end_one(&self, id: &LeaseId, end: End) -> bool {
+        let open = self.inner.open();
+        open.get(id).map(|entry| entry.ending.send_replace(Some(end))).is_some()
+    }
+
     /// Ends all of them because the server stops, spread over a time, so that they do not all come
     /// back at once.
     pub async fn drain(&self, over: Duration) {
         const STEPS: u32 = 20;
         for step in (0..STEPS).rev() {
-            // Ids are even numbers in no order that clients could share.
-            let of_step = |id: u64| u32::try_from(id % u64::from(STEPS)).is_ok_and(|at| at >= step);
-            self.end(|id, _| of_step(id).then_some(End::Restart));
+            for entry in self.inner.open().values() {
+                if entry.turn % u64::from(STEPS) >= u64::from(step) {
+                    entry.ending.send_replace(Some(End::Restart));
+                }
+            }
             if self.count() == 0 {
                 return;
             }
@@ -108,9 +150,21 @@ impl Connections {
 }
 
 impl Inner {
-    fn open(&self) -> MutexGuard<'_, HashMap<u64, Entry>> {
+    fn open(&self) -> MutexGuard<'_, HashMap<LeaseId, Entry>> {
         // Each change is one insertion or removal.
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Opened {
+    #[must_use]
+    pub fn id(&self) -> &LeaseId {
+        &self.id
+    }
+
+    /// Keeps something until the stream is closed.
+    pub fn keep(&mut self, what: impl Any + Send + Sync) {
+        self.kept.push(Box::new(what));
     }
 }
 
@@ -124,43 +178,59 @@ impl Drop for Opened {
 mod tests {
     use super::*;
 
-    fn listener(channel: &str) -> Listener {
-        let address = "127.0.0.1:1".parse().unwrap();
-        let transport = Transport::Sse;
-        Listener { channel: channel.into(), token: "t".into(), address, transport }
-    }
-
-    #[test]
-    fn n1_a_channel_has_so_many_listeners_at_most() {
-        let connections = Connections::default();
-        let first = connections.open(listener("a"), 2);
-        let second = connections.open(listener("a"), 2);
-        assert!(first.is_some() && second.is_some());
-        assert!(connections.open(listener("a"), 2).is_none());
-        let other = connections.open(listener("b"), 2);
-        assert!(other.is_some());
-        drop(first);
-        assert!(connections.open(listener("a"), 2).is_some());
-        assert_eq!(connections.count(), 2);
+    fn open(connections: &Connections, channel: &str) -> Opened {
+        let listener = Listener {
+            channel: ChannelId::try_from(channel.to_owned()).unwrap(),
+            token: TokenId::try_from("t1".to_owned()).unwrap(),
+            address: "127.0.0.1:1".parse().unwrap(),
+            transport: Transport::Sse,
+            filter: None,
+        };
+        connections.open(LeaseId::random().unwrap(), listener)
     }
 
     #[test]
     fn those_that_are_meant_end() {
         let connections = Connections::default();
-        let (a, b) = (connections.open(listener("a"), 9), connections.open(listener("b"), 9));
-        let ended = connections.end(|_, one| (&*one.channel == "a").then_some(End::Revoked));
+        let (a, b) = (open(&connections, "a"), open(&connections, "b"));
+        let ended = connections.end(|_, one| (one.channel.as_str() == "a").then_some(End::Revoked));
         assert_eq!(ended, 1);
-        assert_eq!(*a.unwrap().ending.borrow(), Some(End::Revoked));
-        assert_eq!(*b.unwrap().ending.borrow(), None);
+        assert_eq!(*a.ending.borrow(), Some(End::Revoked));
+        assert_eq!(*b.ending.borrow(), None);
+        assert!(connections.end_one(b.id(), End::Disconnected));
+        assert_eq!(*b.ending.borrow(), Some(End::Disconnected));
+        let gone = b.id().clone();
+        drop(b);
+        assert!(!connections.end_one(&gone, End::Disconnected));
+        assert_eq!(connections.count(), 1);
+    }
+
+    #[test]
+    fn what_is_kept_goes_with_the_stream() {
+        let (connections, kept) = (Connections::default(), Arc::new(()));
+        let mut a = open(&connections, "a");
+        a.keep(Arc::clone(&kept));
+        assert_eq!(Arc::strong_count(&kept), 2);
+        drop(a);
+        assert_eq!(Arc::strong_count(&kept), 1);
+    }
+
+    #[test]
+    fn figures_are_those_of_the_flow() {
+        let flow = Flow::default();
+        assert_eq!(flow.figures(), Figures::default());
+        flow.events.fetch_add(3, Ordering::Relaxed);
+        flow.lag_ms.store(7, Ordering::Relaxed);
+        assert_eq!(flow.figures(), Figures { events: 3, lag_ms: 7, ..Figures::default() });
     }
 
     #[tokio::test]
     async fn all_end_at_a_drain() {
         let connections = Connections::default();
-        let open: Vec<_> = (0..50).filter_map(|_| connections.open(listener("a"), 99)).collect();
+        let all: Vec<_> = (0..50).map(|_| open(&connections, "a")).collect();
         let draining = connections.clone();
         let ended = async {
-            for mut one in open {
+            for mut one in all {
                 one.ending.wait_for(Option::is_some).await.unwrap();
             }
         };

@@ -20,6 +20,8 @@ pub enum End {
     Revoked,
     /// An administrator closed it.
     Disconnected,
+    /// Kafka was away for too long, and its place in the channel has become another's.
+    Full,
     /// It asked to be closed rather than to catch up.
     Slow,
     /// No sign of life for too long.
@@ -59,6 +61,10 @@ impl End {
             ),
             Self::Disconnected => {
                 (4403, EndKind::Disconnected, "an administrator closed the stream".into(), None)
+            }
+            Self::Full => {
+                let detail = "the channel or the token has as many connections as it may";
+                (4429, EndKind::Full, detail.into(), seconds(5))
             }
             Self::Slow => {
                 (4408, EndKind::Slow, "the client reads slower than events come".into(), seconds(0))

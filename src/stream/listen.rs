@@ -26,7 +26,7 @@ use super::request::{
 };
 use super::server::{Admitted, Peer, Streams};
 use super::session::outbox::Outbox;
-use super::session::{Flow, From, Session, Signals, Wish, messages};
+use super::session::{From, Session, Signals, Wish, messages};
 use super::shape::Format;
 use super::ws::input::Message;
 
@@ -130,13 +130,13 @@ impl Asking {
             false => Some(self.wish(&admitted, &self.query)?),
         };
         let listener = Listener {
-            channel: Arc::clone(&self.channel),
-            token: Arc::clone(&admitted.token),
+            channel: admitted.channel.clone(),
+            token: admitted.token.clone(),
             address,
             transport: self.transport,
+            filter: self.query.filter.as_deref().map(Arc::from),
         };
-        let opened = self.streams.connections.open(listener, admitted.connections_max);
-        let opened = opened.ok_or_else(|| too_many(admitted.connections_max))?;
+        let opened = self.streams.door.open(listener, admitted.limits).await?;
         let tasks = self.streams.tasks.clone();
         match (accept, wish) {
             (None, Some(wish)) => Ok(self.plain(wish, opened)),
@@ -257,8 +257,7 @@ impl Asking {
         let (cursors, partition) = (Arc::clone(&streams.cursors), wish.partition);
         let of = Arc::clone(&channel);
         let seal = Arc::new(move |place| cursors.seal(&of, partition, place));
-        let flow = Arc::new(Flow::default());
-        let signals = Signals { ending: opened.ending.clone(), flow };
+        let signals = Signals { ending: opened.ending.clone(), flow: Arc::clone(&opened.flow) };
         let metrics = streams.shared.metrics.clone();
         let shared = Arc::clone(&streams.shared);
         drop(streams);
@@ -294,11 +293,6 @@ async fn refuse(end: &End, sink: &mut impl Sink) {
 /// Whether a path names an area: as it is, or without the kind before its colon.
 fn is_named(area: &str, name: &str) -> bool {
     area == name || area.split_once(':').is_some_and(|(_, bare)| bare == name)
-}
-
-fn too_many(most: usize) -> Problem {
-    let detail = format!("the channel has {most} connections already, which is as many as it may");
-    Problem { retry_after: Some(5), ..Problem::new(429, "too-many-connections", detail) }
 }
 
 fn switching(accept: &str, headers: &HeaderMap) -> Response {

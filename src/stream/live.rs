@@ -51,7 +51,9 @@ impl LiveTopic {
     /// The settings are refused, or a secret cannot be read.
     pub fn consumer(&self, ahead_kbytes_max: u32) -> anyhow::Result<BaseConsumer> {
         let mut config = kafka::reader_config(&self.kafka, NO_GROUP)?;
-        config.set("fetch.wait.max.ms", "50").set("queued.max.messages.kbytes", ahead_kbytes_max.to_string());
+        config
+            .set("fetch.wait.max.ms", "50")
+            .set("queued.max.messages.kbytes", ahead_kbytes_max.to_string());
         config.create().context("kafka: the settings are refused")
     }
 
@@ -95,7 +97,13 @@ pub fn run(
     health: &Health,
     stop: &CancellationToken,
 ) -> anyhow::Result<()> {
-    let mut reader = Reader { live, ring, health, consumer: live.consumer(AHEAD_KBYTES_MAX)?, areas: Areas::default() };
+    let mut reader = Reader {
+        live,
+        ring,
+        health,
+        consumer: live.consumer(AHEAD_KBYTES_MAX)?,
+        areas: Areas::default(),
+    };
     while !stop.is_cancelled() {
         if let Err(error) = reader.read(stop) {
             warn!(topic = live.topic, %error, "reading the live topic begins anew");

@@ -313,9 +313,18 @@ mod tests {
         check("batch=1&batch=1", Err("`batch` stands there twice"));
         check("cursor=a&earliest", Err("one of `cursor`, `since` and `earliest`, not several"));
         check("kursor=secret", Err("there is no parameter `kursor`"));
-        check("since=1767225600000", Ok(Query { start: Start::Since(1_767_225_600_000), ..Query::default() }));
-        check("since=2026-01-01T01:00:00%2B01:00", Ok(Query { start: Start::Since(1_767_225_600_000), ..Query::default() }));
-        check("since=yesterday", Err("`since` is a time as in `2026-01-15T10:00:00Z`, or milliseconds since 1970"));
+        check(
+            "since=1767225600000",
+            Ok(Query { start: Start::Since(1_767_225_600_000), ..Query::default() }),
+        );
+        check(
+            "since=2026-01-01T01:00:00%2B01:00",
+            Ok(Query { start: Start::Since(1_767_225_600_000), ..Query::default() }),
+        );
+        check(
+            "since=yesterday",
+            Err("`since` is a time as in `2026-01-15T10:00:00Z`, or milliseconds since 1970"),
+        );
         check(
             "filter=a%3D1&fields=a,%20b.c,&sample=10&format=ecls&compression=zstd&hello=1",
             Ok(Query {
@@ -328,7 +337,10 @@ mod tests {
                 ..Query::default()
             }),
         );
-        check("sample=0", Err("`sample` is a whole number from 1: about one event of so many is sent"));
+        check(
+            "sample=0",
+            Err("`sample` is a whole number from 1: about one event of so many is sent"),
+        );
         check("format=xml", Err("`format` is `native` or `ecls`"));
         check("compression=gzip", Err("`compression` is `zstd` or `none`"));
     }

@@ -258,9 +258,8 @@ impl Feed {
 impl State {
     fn from(&self, area: &str, from: Place) -> impl Iterator<Item = &Arc<Block>> {
         let blocks = self.areas.get(area).map(|feed| &feed.blocks);
-        let first = blocks.map_or(0, |blocks| {
-            blocks.partition_point(|block| block.offset < from.offset)
-        });
+        let first =
+            blocks.map_or(0, |blocks| blocks.partition_point(|block| block.offset < from.offset));
         blocks.into_iter().flat_map(move |blocks| blocks.range(first..))
     }
 

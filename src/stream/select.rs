@@ -283,7 +283,8 @@ mod tests {
     #[test]
     fn samples_are_about_as_many_as_were_asked_for() {
         for one_in in [1, 2, 10, 100] {
-            let taken = (0..100_000_u32).filter(|at| is_sampled(i64::from(at / 16), at % 16, one_in));
+            let taken =
+                (0..100_000_u32).filter(|at| is_sampled(i64::from(at / 16), at % 16, one_in));
             let (taken, expected) = (taken.count(), 100_000 / one_in as usize);
             assert!(taken.abs_diff(expected) <= expected / 10, "{taken} of {expected}");
         }

@@ -20,10 +20,12 @@ use tracing::debug;
 
 use crate::http;
 
-use super::connections::Connections;
+use super::connections::{Connections, Listener, Opened};
 use super::frames::CursorText;
 use super::gate::Gate;
+use super::ids::{ChannelId, TokenId};
 use super::listen::{bare, stream};
+use super::presence::Limits;
 use super::request::Problem;
 use super::ring::Place;
 use super::session::Shared;
@@ -44,15 +46,19 @@ pub trait Door: Send + Sync + 'static {
         channel: &'a str,
         token: Option<&'a str>,
     ) -> BoxFuture<'a, Result<Admitted, Problem>>;
+
+    /// Opens a stream for a listener that was let in, where there is room (N1, T7): 429 where there
+    /// is none.
+    fn open(&self, listener: Listener, limits: Limits) -> BoxFuture<'_, Result<Opened, Problem>>;
 }
 
 /// What a token opens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Admitted {
+    pub channel: ChannelId,
     pub area: Arc<str>,
-    /// The id of the token, never the token.
-    pub token: Arc<str>,
-    pub connections_max: usize,
+    pub token: TokenId,
+    pub limits: Limits,
     pub fixed: Fixed,
 }
 

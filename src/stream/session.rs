@@ -5,7 +5,7 @@
 //! loop does all of it: it writes, hears, catches up, and says what is due, whichever comes first.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -16,6 +16,7 @@ use tokio::time::{Instant, timeout};
 
 use super::block::Block;
 use super::catch_up::{CatchUps, Lease, Turn, Wanted};
+use super::connections::Flow;
 use super::end::End;
 use super::frames::{CursorText, Transport, put_pong};
 use super::io::{Sink, Source};
@@ -91,20 +92,6 @@ pub struct Shared {
 
 /// Makes the cursor of a place in this listener's partition, bound to its channel.
 pub type Seal = Arc<dyn Fn(Place) -> CursorText + Send + Sync>;
-
-/// What became of a listener's events so far; others look at it.
-#[derive(Debug, Default)]
-pub struct Flow {
-    /// Events written.
-    pub events: AtomicU64,
-    pub bytes: AtomicU64,
-    /// Events that gaps have told of.
-    pub dropped: AtomicU64,
-    /// Events that did not pass the filter.
-    pub filtered: AtomicU64,
-    /// As of the last status, in ms.
-    pub lag_ms: AtomicU64,
-}
 
 /// What may come from elsewhere while a listener listens.
 #[derive(Debug)]

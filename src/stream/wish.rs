@@ -46,7 +46,8 @@ impl Offer {
         let fields = self.fields(fixed, query)?;
         let filter = self.filter(fixed, query, fields.as_ref())?;
         let filter = filter.map(|filter| self.selections.select(area, &filter)).transpose();
-        let filter = filter.map_err(|full| Problem::new(503, "too-many-filters", full.to_string()))?;
+        let filter =
+            filter.map_err(|full| Problem::new(503, "too-many-filters", full.to_string()))?;
         let shape = self.shapes.of(Asked {
             transport,
             format: query.format,
@@ -58,9 +59,8 @@ impl Offer {
     }
 
     fn fields(&self, fixed: &Fixed, query: &Query) -> Result<Option<Projection>, Problem> {
-        let list = |names: &[String]| {
-            Projection::new(names.iter().map(String::as_str), &self.known)
-        };
+        let list =
+            |names: &[String]| Projection::new(names.iter().map(String::as_str), &self.known);
         let given = fixed.fields.as_deref().map(list).transpose().map_err(withdrawn)?;
         let asked = query.fields.as_deref().map(list).transpose();
         let asked = asked.map_err(|error| bad(format!("`fields`: {error}")))?;
@@ -128,7 +128,10 @@ mod tests {
 
     #[test]
     fn t7_a_token_gives_no_more_than_it_is_held_to() {
-        let check = |filter: Option<&str>, fields: &[&str], query: &str, expected: Result<[&str; 2], &str>| {
+        let check = |filter: Option<&str>,
+                     fields: &[&str],
+                     query: &str,
+                     expected: Result<[&str; 2], &str>| {
             let names = || fields.iter().map(|&name| name.to_owned()).collect();
             let fixed = Fixed {
                 filter: filter.map(str::to_owned),
@@ -143,13 +146,33 @@ mod tests {
         };
         check(None, &[], "", Ok(["", "all"]));
         check(None, &["status_code"], "", Ok(["status_code", "all"]));
-        check(None, &["status_code", "billing"], "fields=billing.amount", Ok(["billing.amount", "all"]));
-        check(None, &["status_code"], "fields=client_ip", Err("400 `fields`: the token gives fewer"));
-        check(None, &["status_code"], "filter=client_ip:10.0.0.1", Err("400 `filter`: the token does not give `client_ip`"));
+        check(
+            None,
+            &["status_code", "billing"],
+            "fields=billing.amount",
+            Ok(["billing.amount", "all"]),
+        );
+        check(
+            None,
+            &["status_code"],
+            "fields=client_ip",
+            Err("400 `fields`: the token gives fewer"),
+        );
+        check(
+            None,
+            &["status_code"],
+            "filter=client_ip:10.0.0.1",
+            Err("400 `filter`: the token does not give `client_ip`"),
+        );
         check(None, &["status_code"], "filter=status_code:200", Ok(["status_code", "some"]));
         check(Some("status_class=5xx"), &["api_name"], "", Ok(["api_name", "some"]));
         check(Some("status_class=5xx"), &[], "filter=status_class=4xx", Ok(["", "some"]));
-        check(Some("time_to_serve_request>9"), &[], "filter=time_to_serve_request<3", Err("together with the token's own"));
+        check(
+            Some("time_to_serve_request>9"),
+            &[],
+            "filter=time_to_serve_request<3",
+            Err("together with the token's own"),
+        );
         check(Some("gone=1"), &[], "", Err("409 what the token is held to"));
         check(None, &["gone"], "", Err("409 what the token is held to"));
         check(None, &[], "filter=statuscode:1", Err("did you mean `status_code`?"));

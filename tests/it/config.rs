@@ -194,6 +194,16 @@ fn what_excludes_or_needs_something_else() {
         &["sluice.toml:4: control.topic: is the live topic as well"],
     );
     check(
+        "[presence]\ntopic = \"sluice-control\"\n",
+        &[],
+        &["sluice.toml:2: presence.topic: is the control topic as well"],
+    );
+    check(
+        "[stream]\nreplica = \"a\\nb\"\n",
+        &[],
+        &["sluice.toml:2: stream.replica: is not 1 to 256 bytes without control characters"],
+    );
+    check(
         "[control]\ntopic = \"sluice-dead-letters\"\n",
         &[],
         &["sluice.toml:2: control.topic: is the dead-letter topic as well"],

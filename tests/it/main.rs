@@ -12,6 +12,7 @@ mod config;
 mod real;
 mod delivery;
 mod control;
+mod presence;
 mod dictionary;
 mod geo;
 mod golden;

@@ -9,6 +9,7 @@ mod faults;
 mod geo;
 mod index;
 mod mixed;
+mod presence;
 mod prometheus;
 mod setup;
 pub(crate) mod world;

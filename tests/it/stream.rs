@@ -7,25 +7,27 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
+use prometheus::{IntGauge, Registry};
 use serde_json::Value;
 use sluice::clock::Clock;
 use sluice::config::settings::KafkaSettings;
 use sluice::deliver::mirror::partition_of;
-use prometheus::{IntGauge, Registry};
 use sluice::health::Health;
 use sluice::metrics::Metrics;
 use sluice::stream::catch_up::CatchUps;
-use sluice::stream::connections::Connections;
+use sluice::stream::connections::{Connections, Listener, Opened};
 use sluice::stream::dictionary::Dictionary;
 use sluice::stream::end::End;
 use sluice::stream::filter::{Known, Type};
 use sluice::stream::frames::CursorText;
 use sluice::stream::gate::{Failures, Gate};
+use sluice::stream::ids::LeaseId;
 use sluice::stream::live::{self, LiveTopic};
+use sluice::stream::presence::Limits;
 use sluice::stream::request::Problem;
 use sluice::stream::ring::{Place, Ring};
-use sluice::stream::server::{Admitted, Cursors, Door, Server, Streams};
 use sluice::stream::select::Selections;
+use sluice::stream::server::{Admitted, Cursors, Door, Server, Streams};
 use sluice::stream::session::Shared;
 use sluice::stream::shape::Shapes;
 use sluice::stream::wish::{Fixed, Offer};
@@ -44,14 +46,16 @@ mod client;
 mod options;
 mod oracle;
 mod process;
+mod presence;
 
 use client::Client;
 
 const PARTITIONS: i32 = 4;
 const AREA: &str = "id:acme";
 
-/// One token, good for every channel that begins with `acme`; its area has the same name.
-struct OneToken;
+/// One token, good for every channel that begins with `acme`, and room for everybody; a channel's
+/// area has the same name.
+struct OneToken(Connections);
 
 impl Door for OneToken {
     fn admit<'a>(
@@ -61,13 +65,23 @@ impl Door for OneToken {
     ) -> BoxFuture<'a, Result<Admitted, Problem>> {
         let good = channel.starts_with("acme") && token == Some("good");
         let admitted = Admitted {
+            channel: id(channel),
             area: format!("id:{channel}").into(),
-            token: "t1".into(),
-            connections_max: 5,
+            token: id("t1"),
+            limits: Limits { channel_max: 5, token_max: None },
             fixed: Fixed::default(),
         };
         Box::pin(async move { good.then_some(admitted).ok_or_else(Problem::unauthorized) })
     }
+
+    fn open(&self, listener: Listener, _: Limits) -> BoxFuture<'_, Result<Opened, Problem>> {
+        let opened = self.0.open(LeaseId::random().unwrap(), listener);
+        Box::pin(async move { Ok(opened) })
+    }
+}
+
+fn id<T: TryFrom<String>>(text: &str) -> T {
+    T::try_from(text.to_owned()).ok().unwrap()
 }
 
 /// A cursor that can be read.
@@ -101,11 +115,8 @@ struct Replica {
 
 impl Replica {
     async fn start(kafka: &KafkaSettings, ring_bytes_max: usize) -> Self {
-        let live = LiveTopic {
-            kafka: kafka.clone(),
-            topic: LIVE.to_owned(),
-            partitions: PARTITIONS,
-        };
+        let live =
+            LiveTopic { kafka: kafka.clone(), topic: LIVE.to_owned(), partitions: PARTITIONS };
         let ring = Arc::new(Ring::new(ring_bytes_max));
         let stop = CancellationToken::new();
         let reader = std::thread::spawn({
@@ -115,7 +126,7 @@ impl Replica {
         let connections = Connections::default();
         let streams = Streams {
             shared: shared(&ring, live),
-            door: Arc::new(OneToken),
+            door: Arc::new(OneToken(connections.clone())),
             cursors: Arc::new(Plain),
             connections: connections.clone(),
             offer: offer(),
@@ -299,21 +310,6 @@ async fn refusals() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn n1_the_sixth_connection_is_told_why_and_a_place_that_is_free_is_given() {
-    let rig = Rig::start(1 << 20).await;
-    let mut clients = Vec::new();
-    for _ in 0..5 {
-        clients.push(rig.client("ndjson", "key=good").await);
-    }
-    let refused = rig.client("ndjson", "key=good").await;
-    assert!(refused.head.starts_with("HTTP/1.1 429"), "{}", refused.head);
-    assert!(refused.head.contains("retry-after: 5"), "{}", refused.head);
-    clients.pop();
-    until("one has gone", || rig.replica.connections.count() == 4).await;
-    assert!(rig.client("ndjson", "key=good").await.head.starts_with("HTTP/1.1 200"));
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn an_end_is_said_with_a_code_and_a_cursor_that_goes_on() {
     let rig = Rig::start(1 << 20).await;
     let mut clients = Vec::new();
@@ -355,7 +351,7 @@ async fn a_server_that_stops_sends_everyone_away_and_none_misses_anything() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_breaks_the_protocol_is_closed_with_its_code() {
+async fn n3_a_client_that_breaks_the_protocol_is_closed_with_its_code() {
     let rig = Rig::start(1 << 20).await;
     let check = async |bytes: &[u8], code: u16| {
         let mut client = rig.client("websocket", "key=good").await;

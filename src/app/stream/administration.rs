@@ -9,10 +9,10 @@ use crate::config::settings::Settings;
 use crate::stream::api::Api;
 use crate::stream::api::access::Access;
 use crate::stream::api::session::Sessions;
-use crate::stream::connections::Connections;
 use crate::stream::control::{Control, Limits};
 use crate::stream::filter::Known;
 use crate::stream::gate::{Failures, Gate};
+use crate::stream::presence::Presence;
 
 use super::{ASK_TIMEOUT, LOOK_AGAIN};
 
@@ -41,7 +41,7 @@ pub(super) async fn cursor_key(settings: &Settings, control: &Control) -> anyhow
 /// What the API shares with the streams.
 pub(super) struct Parts {
     pub(super) control: Control,
-    pub(super) connections: Connections,
+    pub(super) presence: Presence,
     pub(super) clock: Clock,
     pub(super) failures: Failures,
     pub(super) fields: Arc<Known>,
@@ -50,7 +50,7 @@ pub(super) struct Parts {
 /// # Errors
 /// The configured token cannot be read.
 pub(super) fn api(settings: &Settings, parts: Parts, cursor_key: &[u8]) -> anyhow::Result<Api> {
-    let Parts { control, connections, clock, failures, fields } = parts;
+    let Parts { control, presence, clock, failures, fields } = parts;
     let api = &settings.api;
     let token = api.token.as_ref().map(|token| token.read().context("api.token")).transpose()?;
     let access = Access::new(
@@ -65,8 +65,7 @@ pub(super) fn api(settings: &Settings, parts: Parts, cursor_key: &[u8]) -> anyho
     };
     Ok(Api {
         control,
-        usage: Arc::new(connections.clone()),
-        connections,
+        presence,
         clock,
         limits: Limits {
             token_overlap_max: settings.stream.token_overlap_max,

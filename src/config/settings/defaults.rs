@@ -9,7 +9,7 @@ use axum::http::HeaderName;
 use super::{
     ApiSettings, BrakeSettings, ControlSettings, DeadLetterSettings, GeoSettings, GroupProtocol,
     HttpSettings, IndexAuth, IndexSettings, KafkaSecurity, KafkaSettings, Limits, LiveSettings,
-    LogFormat, LogSettings, ProxySettings, Settings, Start, StreamSettings,
+    LogFormat, LogSettings, PresenceSettings, ProxySettings, Settings, Start, StreamSettings,
 };
 
 const MIB: usize = 1024 * 1024;
@@ -22,6 +22,11 @@ impl Default for Settings {
             live: LiveSettings::default(),
             dead_letter: DeadLetterSettings::default(),
             control: ControlSettings { topic: "sluice-control".to_owned(), replication: 0 },
+            presence: PresenceSettings {
+                topic: "sluice-presence".to_owned(),
+                partitions: 4,
+                replication: 0,
+            },
             stream: StreamSettings::default(),
             api: ApiSettings::default(),
             geo: GeoSettings {
@@ -111,6 +116,7 @@ impl Default for StreamSettings {
             public_url: None,
             ring_bytes_max: 32 * MIB,
             sockets_max: 10_000,
+            replica: None,
             connections_per_channel_max: 5,
             token_overlap_max: 1,
             cursor_key: None,

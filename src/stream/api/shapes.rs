@@ -1,8 +1,5 @@
 //! What the answers look like. Times are milliseconds since the Unix epoch.
 
-use std::collections::HashMap;
-use std::sync::Arc;
-
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -45,8 +42,8 @@ pub(super) struct ChannelShape {
     updated: Millis,
     /// Of the stream, without a key.
     url: String,
-    /// Live connections.
-    connections: usize,
+    /// Live connections to all replicas; `null` while that cannot be told.
+    connections: Option<usize>,
     /// Whether a new token would be taken now: fewer are enabled than may be.
     may_have_new_token: bool,
     /// In the order in which they were made; they are never deleted.
@@ -106,12 +103,11 @@ pub(super) struct NewToken {
 pub(super) struct Shaper<'a> {
     api: &'a Api,
     now: Millis,
-    live: HashMap<Arc<str>, usize>,
 }
 
 impl<'a> Shaper<'a> {
     pub(super) fn new(api: &'a Api) -> Self {
-        Self { api, now: api.clock.now(), live: api.usage.connections() }
+        Self { api, now: api.clock.now() }
     }
 
     pub(super) fn channel(&self, channel: &Channel) -> ChannelShape {
@@ -124,7 +120,7 @@ impl<'a> Shaper<'a> {
             created: channel.created,
             updated: channel.updated,
             url: self.url(channel),
-            connections: self.live.get(channel.id.as_str()).copied().unwrap_or_default(),
+            connections: self.api.presence.count(channel.id.as_str()),
             may_have_new_token: self.may_have_new_token(channel),
             tokens: channel.tokens.iter().map(|token| self.token(channel, token)).collect(),
         }
@@ -146,7 +142,7 @@ impl<'a> Shaper<'a> {
             enabled: token.is_enabled_at(self.now),
             created: token.created,
             updated: token.updated,
-            last_used: self.api.usage.last_used(token.id.as_str()),
+            last_used: self.api.presence.last_used(token.id.as_str()),
             expires: options.expires,
             connections_max: options.connections_max,
             filter: options.filter,

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::settings::KafkaSettings;
 use crate::health::Health;
 use crate::stream::ids::{Actor, CommandId};
+use crate::stream::writer::{Outgoing, Writer};
 
 use super::command::{Command, Limits};
 use super::record::Record;
@@ -26,9 +27,8 @@ use super::rules::Refusal;
 use super::state::{Answer, Made, State};
 
 mod reader;
-mod writer;
 
-use self::writer::Writer;
+use self::reader::PARTITION;
 
 /// Commands of this replica that wait for their answers at a time; more wait for one of these.
 const COMMANDS_WAITING_MAX: usize = 64;
@@ -126,7 +126,7 @@ pub fn start(
     });
     let control = Control {
         shared: Arc::clone(&shared),
-        writer: Arc::new(Writer::new(&settings)),
+        writer: Arc::new(writer(&settings)),
         ends: Arc::default(),
         places: Arc::new(Semaphore::new(COMMANDS_WAITING_MAX)),
         answer_timeout: settings.answer_timeout,
@@ -140,6 +140,12 @@ pub fn start(
     };
     thread.spawn(run).context("no thread for the control topic")?;
     Ok((control, ended))
+}
+
+fn writer(settings: &LogSettings) -> Writer {
+    // Before the answer is given up, so that its asker is told the reason.
+    let message_timeout = settings.answer_timeout * 3 / 4;
+    Writer::new(settings.kafka.clone(), settings.topic.clone(), message_timeout)
 }
 
 impl Control {
@@ -189,7 +195,8 @@ impl Control {
         self.shared.may_go_on()?;
         let bytes = record.encode().map_err(|error| error.to_string())?;
         let _place = self.places.acquire().await.map_err(|error| error.to_string())?;
-        let mut written = self.writer.write(&bytes).await;
+        let outgoing = Outgoing { partition: PARTITION, key: None, payload: Some(&bytes) };
+        let mut written = self.writer.write(outgoing).await;
         loop {
             changes.borrow_and_update();
             if let Some(answer) = self.state().recall(record) {
@@ -258,7 +265,7 @@ impl Ends {
         }
         let number = self.begun.fetch_add(1, Ordering::AcqRel) + 1;
         let writer = Arc::clone(writer);
-        let asked = tokio::task::spawn_blocking(move || writer.end(within)).await;
+        let asked = tokio::task::spawn_blocking(move || writer.end(PARTITION, within)).await;
         let answer = asked.map_err(|error| error.to_string()).and_then(|answer| answer);
         *last = Some((number, answer.clone()));
         answer

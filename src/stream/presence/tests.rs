@@ -1,6 +1,13 @@
 //! Leases, as scripts: at a second, a record, and what it comes to.
 
+use crate::clock::Millis;
+use crate::stream::connections::Figures;
+use crate::stream::ids::{Actor, ChannelId, LeaseId, LifeId, TokenId};
+
+use super::leftovers::Leftovers;
 use super::*;
+
+mod properties;
 
 const LIMITS: Limits = Limits { channel_max: 2, token_max: None };
 
@@ -18,6 +25,8 @@ fn claim(token: &str, life: &str) -> Claim {
         replica: "r1".to_owned(),
         life: LifeId::try_from(life.to_owned()).unwrap(),
         address: "192.0.2.1".to_owned(),
+        transport: "sse".to_owned(),
+        filter: None,
     }
 }
 
@@ -34,15 +43,22 @@ fn request_of(id: &str, token: &str, token_max: u32) -> Record {
 
 fn renewal(id: &str, last: Millis) -> Record {
     let (claim, last) = (claim("t1", "l1"), last * 1000);
-    Record::Renewal { channel: channel(), lease: lease(id), claim, limits: LIMITS, last }
+    Record::Renewal {
+        channel: channel(),
+        lease: lease(id),
+        claim,
+        limits: LIMITS,
+        last,
+        figures: Figures::default(),
+    }
 }
 
 fn release(id: &str) -> Record {
     Record::Release { channel: channel(), lease: lease(id) }
 }
 
-fn check(steps: &[(Millis, Record, Verdict)]) -> Presence {
-    let mut presence = Presence::default();
+fn check(steps: &[(Millis, Record, Verdict)]) -> Leases {
+    let mut presence = Leases::default();
     for (place, (second, record, expected)) in steps.iter().enumerate() {
         let (key, value) = record.encode().unwrap();
         let read = Record::decode(key.as_bytes(), value.as_deref()).unwrap();
@@ -52,8 +68,8 @@ fn check(steps: &[(Millis, Record, Verdict)]) -> Presence {
     presence
 }
 
-fn open(presence: &Presence, second: Millis) -> Vec<&str> {
-    presence.leases("c1", second * 1000).map(|(id, _)| id.as_str()).collect()
+fn open(presence: &Leases, second: Millis) -> Vec<&str> {
+    presence.of("c1", second * 1000).map(|(id, _)| id.as_str()).collect()
 }
 
 use Verdict::{Admitted, ChannelFull, Noted, TokenFull};
@@ -131,28 +147,58 @@ fn t7_a_token_has_its_own_limit_within_its_channels() {
 }
 
 #[test]
-fn a_replica_finds_the_leases_of_its_former_lives() {
-    let mut other = request("c");
-    if let Record::Request { claim, .. } = &mut other {
-        claim.replica = "r2".to_owned();
-    }
-    let presence = check(&[
-        (0, request("a"), Admitted),
-        (0, release("a"), Noted),
-        (0, request("b"), Admitted),
-    ]);
-    let life = |id: &str| LifeId::try_from(id.to_owned()).unwrap();
-    let former = |replica: &str, id: &str| {
-        let life = life(id);
-        let found = presence.former_lives(replica, &life);
-        found.map(|(_, lease)| lease.as_str().to_owned()).collect::<Vec<_>>()
+fn what_is_left_over_is_released_once_the_topic_was_read() {
+    let of = |id: &str, replica: &str, life: &str| {
+        let claim = Claim { replica: replica.to_owned(), ..claim("t1", life) };
+        Record::Request { channel: channel(), lease: lease(id), claim, limits: LIMITS }
     };
-    assert_eq!(former("r1", "l2"), ["b"]);
-    assert_eq!(former("r1", "l1"), Vec::<String>::new());
-    assert_eq!(former("r2", "l2"), Vec::<String>::new());
-    let mut presence = presence;
-    assert_eq!(presence.apply(other, 1), Admitted);
-    assert_eq!(presence.former_lives("r2", &life("l2")).count(), 1);
+    let disconnect = |id: &str| {
+        let actor = Actor::try_from("ada".to_owned()).unwrap();
+        Record::Disconnect { channel: channel(), lease: lease(id), actor }
+    };
+    let check = |steps: &[(Millis, Record)], now: Millis, expected: &[&str]| {
+        let mut leftovers = Leftovers::default();
+        steps.iter().for_each(|(second, record)| leftovers.note(record, second * 1000));
+        let life = LifeId::try_from("l2".to_owned()).unwrap();
+        let releases: Vec<_> = leftovers.releases("r1", &life, now * 1000).collect();
+        assert_eq!(releases, expected.iter().map(|id| release(id)).collect::<Vec<_>>());
+    };
+    let former = [(0, of("a", "r1", "l1")), (0, of("b", "r1", "l1")), (1, release("a"))];
+    check(&former, 2, &["b"]);
+    check(&[(0, of("a", "r1", "l2")), (0, of("b", "r2", "l1"))], 600, &[]);
+    // Over for long, whoever's they were.
+    check(&[(0, of("a", "r1", "l2")), (0, of("b", "r2", "l1"))], 601, &["a", "b"]);
+    check(&[(0, of("a", "r2", "l1")), (9, renewal("a", 0))], 601, &["a"]);
+    // Told to close after it was released: nobody is there to release it again.
+    check(&[(0, of("a", "r2", "l1")), (1, release("a")), (2, disconnect("a"))], 602, &[]);
+    check(&[(0, of("a", "r2", "l1")), (1, release("a")), (2, disconnect("a"))], 603, &["a"]);
+    check(&[(0, of("a", "r1", "l1")), (2, disconnect("a"))], 3, &["a"]);
+}
+
+#[test]
+fn figures_are_those_of_the_last_renewal_and_the_rate_is_between_two() {
+    let with = |last: Millis, events: u64| match renewal("a", last) {
+        Record::Renewal { channel, lease, claim, limits, last, .. } => {
+            let figures = Figures { events, ..Figures::default() };
+            Record::Renewal { channel, lease, claim, limits, last, figures }
+        }
+        other => other,
+    };
+    let rate = |presence: &Leases| presence.of("c1", 0).next().unwrap().1.events_per_s();
+    let mut presence = check(&[(100, request("a"), Admitted)]);
+    assert_eq!(rate(&presence), None);
+    for (second, last, events, expected) in
+        [(110, 100, 50, Some(5.0)), (120, 110, 50, Some(0.0)), (140, 120, 150, Some(5.0))]
+    {
+        assert_eq!(presence.apply(with(last, events), second * 1000), Admitted);
+        assert_eq!(rate(&presence), expected, "at {second}");
+        let (_, lease) = presence.of("c1", second * 1000).next().unwrap();
+        assert_eq!((lease.figures.events, lease.since), (events, 100_000));
+    }
+    // A reader that begins late cannot tell before it has seen two.
+    let mut late = Leases::default();
+    late.apply(with(120, 150), 130_000);
+    assert_eq!(rate(&late), None);
 }
 
 #[test]
@@ -168,6 +214,19 @@ fn when_a_token_was_used_last_is_kept() {
 }
 
 #[test]
+fn a_disconnect_is_for_whoever_has_the_connection() {
+    let actor = Actor::try_from("ada".to_owned()).unwrap();
+    let disconnect = Record::Disconnect { channel: channel(), lease: lease("a"), actor };
+    let presence = check(&[
+        (0, request("a"), Admitted),
+        (1, disconnect, Noted),
+        (2, renewal("a", 0), Admitted),
+        (3, release("a"), Noted),
+    ]);
+    assert_eq!(open(&presence, 3), Vec::<&str>::new());
+}
+
+#[test]
 fn what_is_no_record_is_refused() {
     let foreign = [
         ("", None),
@@ -179,6 +238,7 @@ fn what_is_no_record_is_refused() {
         ("other/c1/t1", None),
         ("lease/c1/a", Some("x")),
         ("lease/c1/a", Some("{\"v\":1,\"record\":{\"used\":{}}}")),
+        ("used/c1/t1", Some("{\"v\":1,\"record\":{\"disconnect\":{\"actor\":\"ada\"}}}")),
     ];
     for (key, value) in foreign {
         let found = Record::decode(key.as_bytes(), value.map(str::as_bytes));

@@ -102,7 +102,10 @@ fn a_batch_is_one_message_of_what_passes() {
     let check = |choice: &Choice, from, expected: &str| {
         let ready = rig.ready(&shape, choice, from);
         assert_eq!(text(&ready), expected);
-        assert_eq!(ready.frames.events(0..ready.frames.len()), expected.matches("event_id").count() as u64);
+        assert_eq!(
+            ready.frames.events(0..ready.frames.len()),
+            expected.matches("event_id").count() as u64
+        );
     };
     check(&Choice::all(), 0, &native(3, &[0, 1, 2]));
     check(&Choice::all(), 2, &native(3, &[2]));
@@ -133,11 +136,15 @@ fn what_is_made_once_serves_all_who_ask_for_the_same() {
 
 #[test]
 fn fields_and_formats() {
-    let rig = Rig::new("{\"event_id\":\"0\",\"api_name\":\"orders\",\"status_code\":\"200 OK\"}\nbroken\n");
+    let rig = Rig::new(
+        "{\"event_id\":\"0\",\"api_name\":\"orders\",\"status_code\":\"200 OK\"}\nbroken\n",
+    );
     let fields = Projection::new(["status_code"], &Known::default()).unwrap();
     let shape = rig.shape(|asked| asked.fields = Some(fields.clone()));
     let ready = rig.ready(&shape, &Choice::all(), 0);
-    assert!(text(&ready).ends_with("\"data\":[{\"event_id\":\"0\",\"status_code\":\"200 OK\"}]}\n"));
+    assert!(
+        text(&ready).ends_with("\"data\":[{\"event_id\":\"0\",\"status_code\":\"200 OK\"}]}\n")
+    );
     let ecls = rig.shape(|asked| {
         asked.format = Format::Ecls;
         asked.transport = Transport::WebSocket;
@@ -149,7 +156,10 @@ fn fields_and_formats() {
     let message: serde_json::Value = serde_json::from_slice(&bytes[4..]).unwrap();
     assert_eq!(message["data"][0]["service_name"], "orders");
     assert_eq!(message["data"][0].as_object().unwrap().len(), 41);
-    assert_eq!((message["data"][0]["http_status_code"].as_str(), message.get("cursor")), (Some("200"), None));
+    assert_eq!(
+        (message["data"][0]["http_status_code"].as_str(), message.get("cursor")),
+        (Some("200"), None)
+    );
     // A token's fields are all that ECLS is made of.
     let held = rig.shape(|asked| {
         asked.format = Format::Ecls;

@@ -23,10 +23,12 @@ fn check(kind: Kind, test: &str) {
         assert!(would.contains(&template), "{template} in {would}");
         assert!(!world.has(&template), "{template}");
     }
-    let control = format!("{}-control", world.name);
-    assert!(would.contains(&control), "{would}");
+    let [control, presence] = ["control", "presence"].map(|of| format!("{}-{of}", world.name));
+    assert!(would.contains(&control) && would.contains(&presence), "{would}");
+    assert!(would.contains("cleanup.policy = compact"), "{would}");
     let done = world.sluice(&["setup"]);
     assert_eq!(world.partitions(&control), 1, "{done}");
+    assert_eq!(world.partitions(&presence), 4, "{done}");
     assert!(!done.contains("nothing to do"), "{done}");
     assert!(topics(&world).iter().all(|topic| world.partitions(topic) > 0), "{done}");
     assert!(templates(&world).iter().all(|template| world.has(template)), "{done}");

@@ -108,6 +108,7 @@ impl World {
              live.topic = \"{name}-live\"\nlive.partitions = 2\n\
              dead_letter.topic = \"{name}-dead\"\ndead_letter.partitions = 1\n\
              control.topic = \"{name}-control\"\n\
+             presence.topic = \"{name}-presence\"\n\
              http.listen = \"127.0.0.1:{port}\"\n{settings}\n"
         );
         fs::write(folder.path().join("sluice.toml"), toml).unwrap();

@@ -322,7 +322,7 @@ async fn setup_makes_key_and_token_once_and_a_new_token_on_purpose() {
     check(&new.unwrap(), "POST", 400).await;
     assert_eq!(api(&one, "GET /session", &[&cookie], "").await.status, 401);
     // A configured one wins.
-    let configured = Replica::start(&kafka).await;
+    let configured = Replica::start(&kafka, "one").await;
     assert_eq!(ask(configured.api, ADMIN, "GET", "/channels", "").await.0, 200);
     assert_eq!(ask(configured.api, token, "GET", "/channels", "").await.0, 401);
 }

@@ -17,6 +17,7 @@ use sluice::stream::control::log::{self, LogSettings};
 use sluice::stream::cursor;
 use sluice::stream::door::{self, TokenDoor};
 use sluice::stream::filter::Known;
+use sluice::stream::presence::log as presence;
 use sluice::stream::seal::LiveCursors;
 use tokio::net::TcpListener;
 
@@ -56,17 +57,22 @@ impl Default for Setting {
 pub(super) struct Replica {
     pub(super) streams: SocketAddr,
     pub(super) api: SocketAddr,
-    connections: Connections,
+    pub(super) connections: Connections,
     stop: CancellationToken,
     parts: JoinSet<()>,
 }
 
 impl Replica {
-    pub(super) async fn start(kafka: &Kafka) -> Self {
-        Self::with(kafka, Setting::default()).await
+    pub(super) async fn start(kafka: &Kafka, name: &str) -> Self {
+        Self::named(kafka, name, Setting::default()).await
     }
 
+    /// Under a name that no other has.
     pub(super) async fn with(kafka: &Kafka, setting: Setting) -> Self {
+        Self::named(kafka, LeaseId::random().unwrap().as_str(), setting).await
+    }
+
+    async fn named(kafka: &Kafka, name: &str, setting: Setting) -> Self {
         let stop = CancellationToken::new();
         let log = LogSettings::new(kafka.settings.clone(), "control".to_owned());
         let (control, _) = log::start(log, Health::default(), stop.clone()).unwrap();
@@ -82,6 +88,17 @@ impl Replica {
             move || live::run(&live, &ring, &Health::default(), &stop).unwrap()
         });
         let connections = Connections::default();
+        let log = presence::LogSettings::new(
+            kafka.settings.clone(),
+            "presence".to_owned(),
+            name.to_owned(),
+        );
+        let times = (clock.clone(), Health::default());
+        let (presence, _) = presence::start(log, connections.clone(), times, stop.clone()).unwrap();
+        parts.spawn({
+            let presence = presence.clone();
+            async move { presence.renew().await }
+        });
         parts.spawn(door::watch(control.clone(), connections.clone(), clock.clone()));
         let server = Server::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -91,8 +108,7 @@ impl Replica {
         let gate = |proxies| Gate::new(failures.clone(), proxies, setting.key_in_query);
         let administered = Api {
             control: control.clone(),
-            connections: connections.clone(),
-            usage: Arc::new(connections.clone()),
+            presence: presence.clone(),
             clock: clock.clone(),
             limits: Limits::default(),
             access: Arc::new(Access::new(
@@ -111,7 +127,7 @@ impl Replica {
             shared: shared(&ring, live),
             offer: offer(),
             partitions: PARTITIONS,
-            door: Arc::new(TokenDoor::new(control, clock, 5)),
+            door: Arc::new(TokenDoor::new(control, presence.clone(), clock, 5)),
             cursors: Arc::new(LiveCursors::new(cursors, 7)),
             connections: connections.clone(),
             gate: gate(&[]),
@@ -120,6 +136,7 @@ impl Replica {
         };
         let ending = (stop.clone(), Duration::from_millis(100));
         parts.spawn(Box::pin(server.serve(served, 64, ending)));
+        until("the presence topic is read", || presence.connections(None).is_ok()).await;
         Self { streams, api: address, connections, stop, parts }
     }
 
@@ -128,7 +145,7 @@ impl Replica {
         ask(self.api, ADMIN, method, path, &body.to_string()).await
     }
 
-    async fn listen(&self, channel: &str, token: &str) -> Client {
+    pub(super) async fn listen(&self, channel: &str, token: &str) -> Client {
         let target = format!("/v1/streams/{channel}?earliest&key={token}");
         Client::open(self.streams, "websocket", &target).await
     }
@@ -163,16 +180,17 @@ pub(super) async fn ask(
 
 pub(super) fn kafka() -> Kafka {
     let mut kafka = Kafka::start(1);
+    kafka.cluster.create_topic("control", 1, 1).unwrap();
+    kafka.cluster.create_topic("presence", 2, 1).unwrap();
     // The mock cluster answers a fetch when this is over, not when there is something.
     kafka.settings.properties.push(("fetch.wait.max.ms".to_owned(), "10".to_owned()));
-    kafka.cluster.create_topic("control", 1, 1).unwrap();
     kafka
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_channel_is_made_heard_and_closed_on_both_replicas() {
     let kafka = kafka();
-    let (one, other) = (Replica::start(&kafka).await, Replica::start(&kafka).await);
+    let (one, other) = (Replica::start(&kafka, "r1").await, Replica::start(&kafka, "r2").await);
     let (status, made) = one.ask("POST", "/channels", json!({ "area": AREA })).await;
     assert_eq!(status, 201, "{made}");
     assert_eq!(made["channel"]["name"], format!("Channel for {AREA}"));
@@ -212,7 +230,7 @@ async fn a_channel_is_made_heard_and_closed_on_both_replicas() {
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_of_the_api() {
     let kafka = kafka();
-    let replica = Replica::start(&kafka).await;
+    let replica = Replica::start(&kafka, "r1").await;
     let check = async |(method, path): (&str, &str), body: &str, expected: (u16, &str)| {
         let (status, answer) = ask(replica.api, ADMIN, method, path, body).await;
         let kind = answer["type"].as_str().unwrap_or_default();

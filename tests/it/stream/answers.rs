@@ -101,7 +101,7 @@ async fn a_key_in_the_url_is_refused_unseen_where_that_is_switched_off() {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_error_is_a_problem_document() {
     let kafka = kafka();
-    let replica = Replica::start(&kafka).await;
+    let replica = Replica::start(&kafka, "one").await;
     replica.ask("POST", "/channels", json!({ "area": "id:a" })).await;
     let large = format!(r#"{{"area":"{}"}}"#, "x".repeat(70_000));
     let long = format!(r#"{{"name":"{}"}}"#, "x".repeat(3_000));
@@ -177,7 +177,7 @@ async fn every_error_is_a_problem_document() {
 #[tokio::test(flavor = "multi_thread")]
 async fn t7_what_a_token_may_hear_is_taken_and_shown() {
     let kafka = kafka();
-    let replica = Replica::start(&kafka).await;
+    let replica = Replica::start(&kafka, "one").await;
     let options = json!({ "filter": "status_class = 5xx", "fields": ["status", "uri_path"],
         "connections_max": 2, "expires": 4_000_000_000_000_i64 });
     let body = json!({ "area": "id:a", "token": options });
@@ -193,7 +193,7 @@ async fn t7_what_a_token_may_hear_is_taken_and_shown() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_that_is_asked_for_again_is_made_once() {
     let kafka = kafka();
-    let (one, other) = (Replica::start(&kafka).await, Replica::start(&kafka).await);
+    let (one, other) = (Replica::start(&kafka, "one").await, Replica::start(&kafka, "other").await);
     let headers = [&format!("Authorization: Bearer {ADMIN}"), "Idempotency-Key: mine"];
     let area = r#"{"area":"id:a"}"#;
     let first = api(&one, "POST /channels", &headers, area).await;
@@ -225,7 +225,7 @@ async fn a_change_that_is_asked_for_again_is_made_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn lists_come_in_pages() {
     let kafka = kafka();
-    let replica = Replica::start(&kafka).await;
+    let replica = Replica::start(&kafka, "one").await;
     let given = (0..25).map(|number| {
         let body = json!({ "area": format!("id:{number}") });
         replica.ask("POST", "/channels", body)
@@ -261,7 +261,7 @@ async fn lists_come_in_pages() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_document_is_open_and_has_every_route() {
     let kafka = kafka();
-    let replica = Replica::start(&kafka).await;
+    let replica = Replica::start(&kafka, "one").await;
     let answer = api(&replica, "GET /openapi.json", &[], "").await;
     assert_eq!(answer.status, 200);
     assert_eq!(answer.body, serde_json::from_str::<Value>(&document::text()).unwrap());

@@ -115,10 +115,12 @@ impl Client {
                     (8, _) => return None,
                     other => panic!("a frame of another kind: {other:?}"),
                 },
-                "sse" => match self.until(b"\n\n").await?.split(|byte| *byte == b'\n').next_back() {
-                    Some(line) if line.starts_with(b"data: ") => line[6..].to_vec(),
-                    _ => continue,
-                },
+                "sse" => {
+                    match self.until(b"\n\n").await?.split(|byte| *byte == b'\n').next_back() {
+                        Some(line) if line.starts_with(b"data: ") => line[6..].to_vec(),
+                        _ => continue,
+                    }
+                }
                 _ => self.until(b"\n").await?,
             };
             return Some(serde_json::from_slice(&text).unwrap());

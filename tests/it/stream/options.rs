@@ -100,10 +100,14 @@ async fn masherys_clients_read_their_format_and_nothing_else() {
         let path = format!("/ecls/subscribe/{area}/acme?key=good");
         let mut client = Client::open(rig.replica.address, "websocket", &path).await;
         rig.listening(1).await;
-        rig.kafka.go_live(rig.partition, &[(
-            AREA,
-            "{\"event_id\":\"e\",\"api_name\":\"orders\",\"status_code\":\"200 OK\"}\n".to_owned(),
-        )]);
+        rig.kafka.go_live(
+            rig.partition,
+            &[(
+                AREA,
+                "{\"event_id\":\"e\",\"api_name\":\"orders\",\"status_code\":\"200 OK\"}\n"
+                    .to_owned(),
+            )],
+        );
         let (opcode, payload) = client.frame().await;
         assert_eq!(opcode, 2);
         let message: Value = serde_json::from_slice(&payload).unwrap();

@@ -56,8 +56,10 @@ struct Fleet {
 
 impl Fleet {
     async fn start(kafka: KafkaSettings) -> Self {
-        let (one, two) =
-            (Replica::start(&kafka, RING_BYTES_MAX).await, Replica::start(&kafka, RING_BYTES_MAX).await);
+        let (one, two) = (
+            Replica::start(&kafka, RING_BYTES_MAX).await,
+            Replica::start(&kafka, RING_BYTES_MAX).await,
+        );
         let addresses = [one.address, two.address].map(watch::Sender::new);
         Self { kafka, replicas: [Mutex::new(Some(one)), Mutex::new(Some(two))], addresses }
     }
@@ -96,18 +98,20 @@ impl Listener {
             None => "earliest".to_owned(),
         };
         let batch = self.random.below(2);
-        let target = format!(
-            "/v1/streams/{}?key=good&{start}&batch={batch}{}",
-            self.channel, self.asked
-        );
+        let target =
+            format!("/v1/streams/{}?key=good&{start}&batch={batch}{}", self.channel, self.asked);
         loop {
             let which = self.random.below(2) as usize;
             let address = *self.fleet.addresses[which].borrow();
             let client = Client::try_open(address, transport, &target).await;
             // A restarted replica is at another address; a channel has room when the last has left.
             match client {
-                Some(client) if client.head.starts_with("HTTP/1.1 101") => self.client = Some(client),
-                Some(client) if client.head.starts_with("HTTP/1.1 200") => self.client = Some(client),
+                Some(client) if client.head.starts_with("HTTP/1.1 101") => {
+                    self.client = Some(client)
+                }
+                Some(client) if client.head.starts_with("HTTP/1.1 200") => {
+                    self.client = Some(client)
+                }
                 Some(client) => assert!(client.head.starts_with("HTTP/1.1 429"), "{}", client.head),
                 None => {}
             }

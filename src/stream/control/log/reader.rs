@@ -125,14 +125,12 @@ impl Reader<'_> {
     }
 
     fn time(&mut self, timestamp: Timestamp) -> Millis {
-        if let Timestamp::LogAppendTime(at) = timestamp {
-            return at;
-        }
-        if std::mem::take(&mut self.is_time_the_brokers) {
+        let (at, is_the_brokers) = kafka::time_of(timestamp);
+        if !is_the_brokers && std::mem::take(&mut self.is_time_the_brokers) {
             let topic = &self.settings.topic;
             warn!(topic, "its message.timestamp.type is not LogAppendTime: times are the writers'");
         }
-        timestamp.to_millis().unwrap_or_default()
+        at
     }
 
     fn show(&mut self) {
@@ -155,29 +153,12 @@ impl Reader<'_> {
             ));
             return false;
         }
-        if let Some(
-            RDKafkaErrorCode::BrokerTransportFailure | RDKafkaErrorCode::OperationTimedOut,
-        ) = code
-        {
-            // One connection of several: librdkafka mends it, and says so when all are down.
+        if code.is_some_and(kafka::is_one_connection) {
             return true;
         }
         let heard = consumer.context().last();
         self.trouble(&heard.unwrap_or_else(|| kafka::plain(error)));
-        let is_over = matches!(error, KafkaError::MessageConsumptionFatal(_))
-            || code.is_some_and(kafka::is_about_secrets)
-            || consumer.context().was_about_secrets()
-            // librdkafka asks seldom whether what was unknown is there by now.
-            || matches!(
-                code,
-                Some(
-                    RDKafkaErrorCode::UnknownTopicOrPartition
-                        | RDKafkaErrorCode::UnknownTopic
-                        | RDKafkaErrorCode::UnknownPartition
-                        | RDKafkaErrorCode::TopicAuthorizationFailed
-                )
-            );
-        !is_over
+        !kafka::is_reader_spent(error, consumer.context())
     }
 
     fn trouble(&mut self, reason: &str) {
