@@ -13,6 +13,7 @@ pub mod check;
 pub mod connect;
 pub mod trial;
 pub mod administration;
+pub mod tail;
 
 use crate::app;
 use crate::clock::Clock;
@@ -71,6 +72,8 @@ enum Command {
     Tokens(administration::Tokens),
     /// Write believable gateway events to a source topic, for a first look or for load
     Traffic(TrafficOptions),
+    /// Listen to a stream and print one line a call; comes back by itself when it is cut off
+    Tail(Box<tail::Options>),
     /// Write a small geo database of invented places, free of any licence
     GeoDemo {
         /// The database file to write
@@ -135,6 +138,9 @@ fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Command::Reference { openapi: true } => output::print(&api::document::text())?,
         Command::GeoDemo { file, csv } => geo_demo(file, csv.as_deref())?,
         Command::Channels(_) | Command::Tokens(_) => return administer(arguments),
+        Command::Tail(options) if !options.needs_configuration() => {
+            tail::run(options, None, &Environment::of_process())?;
+        }
         command => match load(arguments.config.as_deref()) {
             Ok(config) => return with(config, command, arguments.config.clone()),
             Err(faults) => {
@@ -183,6 +189,10 @@ fn with(config: Config, command: &Command, named: Option<PathBuf>) -> anyhow::Re
             runtime()?.block_on(setup::run(settings, pipelines, task, &mut say))?;
         }
         Command::Traffic(options) => write_traffic(&config, options)?,
+        Command::Tail(options) => {
+            let base = config.settings.stream.base_url();
+            tail::run(options, Some(&base), &Environment::of_process())?;
+        }
         Command::GeoDemo { .. }
         | Command::Reference { .. }
         | Command::Channels(_)

@@ -27,6 +27,7 @@ pub mod app;
 // Beside the path.
 pub mod setup;
 pub mod traffic;
+pub mod client;
 
 // The command line.
 pub mod cli;

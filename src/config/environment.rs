@@ -9,8 +9,9 @@ use super::keys::{Kind, SETTINGS};
 
 /// What every variable of ours begins with.
 pub const PREFIX: &str = "SLUICE_";
-/// Variables that are ours and no key: the configuration file's path, and those of the tests.
-const OTHERS: [&str; 2] = ["SLUICE_CONFIG", "SLUICE_REQUIRE_SERVERS"];
+/// Variables that are ours and no key: the configuration file's path, a listener's token, and those
+/// of the tests.
+const OTHERS: [&str; 3] = ["SLUICE_CONFIG", "SLUICE_REQUIRE_SERVERS", "SLUICE_STREAM_TOKEN"];
 const TESTS: &str = "SLUICE_TEST_";
 
 /// Our variables, and which of them a key asked for.

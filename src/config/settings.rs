@@ -275,6 +275,17 @@ pub struct StreamSettings {
     pub drain: Duration,
 }
 
+impl StreamSettings {
+    /// What clients reach the streams by, without a `/` at its end.
+    #[must_use]
+    pub fn base_url(&self) -> String {
+        match &self.public_url {
+            Some(url) => url.trim_end_matches('/').to_owned(),
+            None => format!("ws://{}", self.listen),
+        }
+    }
+}
+
 /// The administrators' API.
 #[derive(Debug, Clone)]
 pub struct ApiSettings {

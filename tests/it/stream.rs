@@ -45,6 +45,7 @@ mod answers;
 mod client;
 mod options;
 mod oracle;
+mod tail;
 mod process;
 mod presence;
 
