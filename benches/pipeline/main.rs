@@ -32,6 +32,7 @@ use tempfile::TempDir;
 #[path = "../support/events.rs"]
 mod events;
 mod load;
+#[path = "../support/null_index.rs"]
 mod null_index;
 #[path = "../support/process.rs"]
 mod process;

@@ -109,7 +109,7 @@ impl Follower {
                 let why = "the server has fallen silent".to_owned();
                 return self.cut(Refusal::Passing { why, after: None });
             };
-            match self.take(frame)? {
+            match self.take(frame.as_ref())? {
                 Step::Heard(heard) => return Ok(heard),
                 Step::On => {}
                 Step::Ended(refusal) => return self.cut(refusal),
@@ -125,7 +125,7 @@ impl Follower {
         while let Some(open) = &mut self.socket
             && let Some(frame) = open.next().now_or_never()
         {
-            match self.take(frame)? {
+            match self.take(frame.as_ref())? {
                 Step::Heard(heard) => return Ok(Some(heard)),
                 Step::On => {}
                 Step::Ended(refusal) => return self.cut(refusal).map(Some),
@@ -134,9 +134,9 @@ impl Follower {
         Ok(None)
     }
 
-    fn take(&mut self, frame: Option<Result<Frame, Error>>) -> Result<Step, Over> {
+    fn take(&mut self, frame: Option<&Result<Frame, Error>>) -> Result<Step, Over> {
         let passing = |why: String| Step::Ended(Refusal::Passing { why, after: None });
-        let heard = match &frame {
+        let heard = match frame {
             None => return Ok(passing("the connection was cut".to_owned())),
             Some(Err(Error::Capacity(error))) => return Err(Over(error.to_string())),
             Some(Err(error)) => return Ok(passing(error.to_string())),

@@ -1,0 +1,194 @@
+//! Each figure of the server: what it is given, and what is counted.
+
+use std::time::{Duration, Instant};
+
+use super::drivers::Drivers;
+use super::server::Server;
+use super::table::{BATCHED, CATCH_UP, IDLE, LATENCY, PLAIN, Table, ZSTD};
+use super::{number, window};
+
+/// Processes of listeners: one would be busy before the server is.
+const DRIVERS: usize = 3;
+/// Until everything is warm.
+const WARM_UP: Duration = Duration::from_secs(1);
+const RING: usize = 256 * 1024 * 1024;
+const SMALL: usize = 600;
+const LARGE: usize = 1_200;
+
+pub(crate) fn measure(name: &str, brokers: &str, table: &mut Table) {
+    match name {
+        "plain" => {
+            for (bytes, sockets) in [(SMALL, 100), (LARGE, 100), (SMALL, 1_000)] {
+                let load = Load { bytes, sockets, query: "", events: 8, is_whole: false };
+                let measured = load.measure(brokers);
+                table.add(PLAIN, load.to_string(), measured);
+            }
+        }
+        "batched" => {
+            for bytes in [SMALL, LARGE] {
+                let load =
+                    Load { bytes, sockets: 20, query: "batch=1", events: 128, is_whole: true };
+                let measured = load.measure(brokers);
+                table.add(BATCHED, load.to_string(), measured);
+            }
+        }
+        "zstd" => {
+            let query = "compression=zstd";
+            if !Server::start(brokers, RING).takes(query) {
+                let why = "the server does not offer `compression=zstd`";
+                println!("  !!! NOT MEASURED: {why}");
+                return table.not_measured(&ZSTD, why);
+            }
+            for bytes in [SMALL, LARGE] {
+                let load = Load { bytes, sockets: 100, query, events: 8, is_whole: false };
+                let measured = load.measure(brokers);
+                table.add(ZSTD, load.to_string(), measured);
+            }
+        }
+        "latency" => latency(brokers, table),
+        "catchup" => catch_up(brokers, table),
+        _ => idle(brokers, table),
+    }
+}
+
+/// Events to many listeners of one area, as fast as the slowest takes them.
+struct Load {
+    bytes: usize,
+    sockets: usize,
+    query: &'static str,
+    /// In one record.
+    events: u64,
+    is_whole: bool,
+}
+
+impl std::fmt::Display for Load {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { bytes, sockets, events, .. } = self;
+        write!(f, "{bytes} B, {sockets} sockets, records of {events}")
+    }
+}
+
+impl Load {
+    /// Events that the listeners counted for each second of the server's CPU time.
+    fn measure(&self, brokers: &str) -> f64 {
+        let server = Server::start(brokers, RING);
+        let mut drivers =
+            Drivers::start(DRIVERS, &server.task(self.query, self.sockets, self.is_whole));
+        let mut feed = server.feed();
+        // On their way at a time: a small part of the ring, many records.
+        let ahead_max = (self.events * 64).max(512);
+        let begun = Instant::now();
+        let mut measured = None;
+        println!("  server {}", server.pid());
+        loop {
+            let tally = drivers.tally();
+            let slowest_has = tally.events / self.sockets as u64;
+            if begun.elapsed() > WARM_UP {
+                let (since, cpu, events) = *measured
+                    .get_or_insert_with(|| (Instant::now(), server.cpu_seconds(), tally.events));
+                if since.elapsed() > window() {
+                    let (wall, cpu) = (since.elapsed().as_secs_f64(), server.cpu_seconds() - cpu);
+                    let counted = (tally.events - events) as f64;
+                    println!("  {counted} events in {wall:.1} s, {cpu:.2} s of CPU");
+                    return counted / cpu;
+                }
+            }
+            if feed.made - slowest_has >= ahead_max {
+                std::thread::sleep(Duration::from_micros(500));
+                continue;
+            }
+            for _ in 0..8 {
+                feed.record(self.events, self.bytes);
+            }
+        }
+    }
+}
+
+/// From the moment in which an event is made, through Kafka, to its listeners.
+fn latency(brokers: &str, table: &mut Table) {
+    const SOCKETS: usize = 1_000;
+    const EVENTS_PER_SECOND: u64 = 20;
+    let server = Server::start(brokers, RING);
+    let mut drivers = Drivers::start(DRIVERS, &server.task("", SOCKETS, true));
+    let mut feed = server.feed();
+    let every = Duration::from_micros(1_000_000 / EVENTS_PER_SECOND);
+    let mut next = Instant::now();
+    let mut run = |time: Duration| {
+        let until = next + time;
+        while next < until {
+            std::thread::sleep(next.saturating_duration_since(Instant::now()));
+            feed.record(1, SMALL);
+            next += every;
+        }
+        feed.made
+    };
+    run(WARM_UP * 2);
+    drivers.latencies(&[]);
+    let before = drivers.tally().events;
+    let cpu = server.cpu_seconds();
+    let made = run(window() * 2);
+    let cpu = server.cpu_seconds() - cpu;
+    while drivers.tally().events < made * SOCKETS as u64 {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let counted = drivers.tally().events - before;
+    let [half, most, nearly] = drivers.latencies(&[0.5, 0.99, 0.999])[..] else { return };
+    println!("  {counted} events, p50 {half:.1} ms, p99.9 {nearly:.1} ms, {cpu:.2} s of CPU");
+    let of = format!("{SOCKETS} sockets, {EVENTS_PER_SECOND} events/s each, Kafka's share in it");
+    table.add(LATENCY, of, most);
+}
+
+/// Memory of the server for each socket beyond the first hundred.
+fn idle(brokers: &str, table: &mut Table) {
+    const STEPS: usize = 4;
+    let sockets = usize::try_from(number("SLUICE_BENCH_SOCKETS", 10_000)).unwrap();
+    let server = Server::start(brokers, RING);
+    let _warm = Drivers::start(1, &server.task("", 100, false));
+    // A status has come to everyone, so that what it needs is there.
+    std::thread::sleep(Duration::from_secs(6));
+    let before = server.anonymous_bytes();
+    let mut open = Vec::new();
+    let mut per_socket = 0.0;
+    for step in 1..=STEPS {
+        open.push(Drivers::start(1, &server.task("", sockets / STEPS, false)));
+        std::thread::sleep(Duration::from_secs(6));
+        let count = sockets / STEPS * step;
+        per_socket =
+            server.anonymous_bytes().saturating_sub(before) as f64 / count as f64 / 1_024.0;
+        println!("  {count} sockets: {per_socket:.2} KB each");
+    }
+    let cpu = server.cpu_seconds();
+    std::thread::sleep(window());
+    let cpu = (server.cpu_seconds() - cpu) / window().as_secs_f64();
+    println!("  {sockets} idle sockets use {:.1} % of a core", cpu * 100.0);
+    for drivers in &mut open {
+        drivers.tally();
+    }
+    table.add(IDLE, format!("{sockets} sockets"), per_socket);
+}
+
+/// One listener from the beginning of the topic on, of which the ring holds next to nothing.
+fn catch_up(brokers: &str, table: &mut Table) {
+    const EVENTS: u64 = 400_000;
+    for (events_a_record, query) in [(8, "earliest"), (128, "earliest"), (128, "earliest&batch=1")]
+    {
+        let server = Server::start(brokers, 1024 * 1024);
+        let mut feed = server.feed();
+        while feed.made < EVENTS {
+            feed.record(events_a_record, SMALL);
+        }
+        feed.flush();
+        // What the ring took meanwhile is not counted.
+        std::thread::sleep(WARM_UP);
+        let is_whole = query.contains("batch");
+        let (begun, cpu) = (Instant::now(), server.cpu_seconds());
+        let mut drivers = Drivers::start(1, &server.task(query, 1, is_whole));
+        while drivers.tally().events < EVENTS {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let (wall, cpu) = (begun.elapsed().as_secs_f64(), server.cpu_seconds() - cpu);
+        println!("  {EVENTS} events in {wall:.1} s, {cpu:.2} s of CPU");
+        let of = format!("{SMALL} B, records of {events_a_record}, `{query}`");
+        table.add(CATCH_UP, of, EVENTS as f64 / cpu);
+    }
+}

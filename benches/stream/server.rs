@@ -1,0 +1,170 @@
+//! The server that is measured: `sluice run` with a live topic of its own.
+
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+use sluice::deliver::mirror::partition_of;
+use tempfile::TempDir;
+
+use super::driver::Task;
+use super::null_index::{self, NullIndex};
+use super::{feed, process};
+
+pub(crate) const AREA: &str = "id:bench";
+const PARTITIONS: u32 = 4;
+const ADMIN: &str = "admin-of-the-bench";
+
+pub(crate) struct Server {
+    child: Child,
+    brokers: String,
+    name: String,
+    address: String,
+    channel: String,
+    token: String,
+    _folder: TempDir,
+    index: NullIndex,
+}
+
+impl Server {
+    /// Topics, server, and one channel with its token.
+    pub(crate) fn start(brokers: &str, ring_bytes_max: usize) -> Self {
+        let name = format!("bench-stream-{}-{}", std::process::id(), free_port());
+        let folder = TempDir::new().unwrap();
+        let index = null_index::start();
+        let (address, api) = (format!("127.0.0.1:{}", free_port()), free_port());
+        let toml = format!(
+            "kafka.brokers = [\"{brokers}\"]\nkafka.group = \"{name}\"\n\
+             index.nodes = [\"{}\"]\nlive.topic = \"{name}-live\"\nlive.partitions = {PARTITIONS}\n\
+             dead_letter.topic = \"{name}-dead\"\ndead_letter.partitions = 1\n\
+             control.topic = \"{name}-control\"\nhttp.listen = \"127.0.0.1:0\"\n\
+             stream.on = true\nstream.listen = \"{address}\"\nstream.sockets_max = 20000\n\
+             stream.connections_per_channel_max = 20000\nstream.ring_bytes_max = {ring_bytes_max}\n\
+             stream.drain = \"100ms\"\nstream.cursor_key = \"the bench's own key of cursors\"\n\
+             api.listen = \"127.0.0.1:{api}\"\napi.token = \"{ADMIN}\"\nlog.level = \"warn\"\n",
+            index.url(),
+        );
+        fs::write(folder.path().join("sluice.toml"), toml).unwrap();
+        let pipeline = folder.path().join("pipelines/bench");
+        fs::create_dir_all(&pipeline).unwrap();
+        fs::write(pipeline.join("pipeline.toml"), format!("topics = [\"{name}\"]\n")).unwrap();
+        assert!(sluice(folder.path(), "setup").wait().unwrap().success());
+        let child = sluice(folder.path(), "run");
+        let made = generate(api);
+        let text = |pointer: &str| made.pointer(pointer).unwrap().as_str().unwrap().to_owned();
+        Self {
+            child,
+            brokers: brokers.to_owned(),
+            address,
+            channel: text("/channel/id"),
+            token: text("/token/secret"),
+            name,
+            _folder: folder,
+            index,
+        }
+    }
+
+    pub(crate) fn task(&self, query: &str, sockets: usize, is_whole: bool) -> Task {
+        let target = format!("/v1/streams/{}?{query}", self.channel);
+        let (address, token) = (self.address.clone(), self.token.clone());
+        Task { address, target, token, sockets, is_whole }
+    }
+
+    /// Whether a request with this query is upgraded.
+    pub(crate) fn takes(&self, query: &str) -> bool {
+        let Task { target, token, .. } = self.task(query, 1, false);
+        let mut socket = TcpStream::connect(&self.address).unwrap();
+        let request = format!(
+            "GET {target} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {token}\r\n\
+             Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        );
+        socket.write_all(request.as_bytes()).unwrap();
+        let mut answer = [0; 12];
+        socket.read_exact(&mut answer).unwrap();
+        &answer == b"HTTP/1.1 101"
+    }
+
+    pub(crate) fn feed(&self) -> feed::Feed {
+        let partition = i32::try_from(partition_of(AREA, PARTITIONS)).unwrap();
+        feed::Feed::new(&self.brokers, &format!("{}-live", self.name), partition)
+    }
+
+    pub(crate) fn cpu_seconds(&self) -> f64 {
+        process::cpu_seconds(self.child.id())
+    }
+
+    pub(crate) fn anonymous_bytes(&self) -> u64 {
+        process::anonymous_bytes(self.child.id())
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        process::terminate(i32::try_from(self.child.id()).unwrap());
+        drop(self.child.wait());
+        if !std::thread::panicking() {
+            assert_eq!(self.index.documents(), 0, "the load goes to the live topic only");
+        }
+        let name = &self.name;
+        let topics = [
+            name.clone(),
+            format!("{name}-live"),
+            format!("{name}-dead"),
+            format!("{name}-control"),
+        ];
+        feed::delete(&self.brokers, &topics.each_ref().map(String::as_str));
+    }
+}
+
+fn sluice(folder: &Path, command: &str) -> Child {
+    let config = folder.join("sluice.toml");
+    // As many descriptors as the system lets us have.
+    Command::new("sh")
+        .args(["-c", "ulimit -n $(ulimit -H -n); exec \"$@\"", "sh", env!("CARGO_BIN_EXE_sluice")])
+        .arg("--config")
+        .arg(config)
+        .arg(command)
+        .env_clear()
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+/// Free a moment ago, which is as good as it gets.
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// A channel with its token, as soon as the server gives one.
+fn generate(port: u16) -> Value {
+    let body = format!("{{\"area\":\"{AREA}\"}}");
+    let request = format!(
+        "POST /api/v1/channels HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {ADMIN}\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
+    );
+    let ask = || {
+        let mut socket = TcpStream::connect(("127.0.0.1", port)).ok()?;
+        socket.write_all(request.as_bytes()).ok()?;
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).ok()?;
+        answer.starts_with("HTTP/1.1 201").then_some(answer)
+    };
+    for _ in 0..300 {
+        if let Some(answer) = ask() {
+            let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+            return serde_json::from_str(body).unwrap();
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    panic!("no channel within 30 s; what the server said is above");
+}
