@@ -25,18 +25,22 @@ pub enum Message<'a> {
 /// Where the server is.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Status {
-    pub tip: String,
+    /// Behind everything that was written.
+    #[serde(default)]
+    pub cursor: Option<String>,
+    #[serde(default)]
+    pub tip: Option<String>,
     /// `None` while the server has not looked.
     #[serde(default)]
     pub lag_events: Option<u64>,
 }
 
 impl Status {
-    /// From where a client may go on that has heard everything before this message; `None` where
-    /// events were still on their way to it.
+    /// From where a client may go on that has heard everything before this message; `None` where a
+    /// server does not say.
     #[must_use]
     pub fn place(self) -> Option<String> {
-        (self.lag_events == Some(0)).then_some(self.tip)
+        self.cursor.or(self.tip.filter(|_| self.lag_events == Some(0)))
     }
 }
 
@@ -147,6 +151,7 @@ mod tests {
         check(r#"{"data":[]}"#, " ");
         check(r#"{"status":{"tip":"t","lag_events":0,"new":1}}"#, r#"status Some("t")"#);
         check(r#"{"status":{"tip":"t","lag_events":3}}"#, "status None");
+        check(r#"{"status":{"cursor":"c","tip":"t","lag_events":3}}"#, r#"status Some("c")"#);
         check(r#"{"status":{"tip":"t","lag_events":null}}"#, "status None");
         check(r#"{"gap":{"cause":"retention","count":null,"from":"a"}}"#, "gap retention None");
         check(r#"{"gap":{"cause":"sampled","count":7}}"#, "gap sampled Some(7)");

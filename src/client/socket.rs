@@ -154,7 +154,7 @@ pub fn closed(code: u16, reason: &Utf8Bytes) -> Refusal {
         reason => format!("the server closed with {code}: {reason}"),
     };
     match code {
-        1002 | 1003 | 1007 | 1008 | 1009 | 4401 | 4403 => Refusal::Lasting(why),
+        1002 | 1003 | 1007 | 1008 | 1009 | 4400 | 4401 | 4403 => Refusal::Lasting(why),
         1012 => Refusal::Passing { why, after: Some(Duration::from_secs(1)) },
         1013 => Refusal::Passing { why, after: Some(Duration::from_secs(5)) },
         _ => Refusal::Passing { why, after: None },
