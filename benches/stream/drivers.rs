@@ -22,6 +22,7 @@ impl Drivers {
     /// Starts as many processes and waits until all their sockets are open.
     pub(crate) fn start(processes: usize, task: &Task) -> Self {
         let sockets = task.sockets;
+        let processes = processes.min(sockets);
         let mut all: Vec<_> = (0..processes)
             .map(|number| {
                 // Sockets are dealt out evenly.

@@ -56,6 +56,9 @@ pub(crate) fn measure(name: &str, brokers: &str, table: &mut Table) {
             }
         }
         "latency" => {
+            // What one listener waits for is Kafka and the machine, not the server's fan-out.
+            let alone = Paced { bytes: SMALL, sockets: 1, events_per_second: 20 };
+            println!("  one socket alone: p99 {:.1} ms", alone.measure(brokers).p99_ms);
             let paced = Paced { bytes: SMALL, sockets: 1_000, events_per_second: 20 };
             let measured = paced.measure(brokers).p99_ms;
             table.add(LATENCY, format!("{paced}, Kafka's share in it"), measured);

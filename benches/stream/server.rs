@@ -21,6 +21,8 @@ const ADMIN: &str = "admin-of-the-bench";
 
 pub(crate) struct Server {
     child: Child,
+    /// Asks the server to end when this process is gone, however that came.
+    guard: Child,
     brokers: String,
     name: String,
     address: String,
@@ -54,10 +56,16 @@ impl Server {
         fs::write(pipeline.join("pipeline.toml"), format!("topics = [\"{name}\"]\n")).unwrap();
         assert!(sluice(folder.path(), "setup").wait().unwrap().success());
         let child = sluice(folder.path(), "run");
+        let guard = Command::new("sh")
+            .args(["-c", "read -r _; kill \"$1\" 2>/dev/null", "sh", &child.id().to_string()])
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
         let made = generate(api);
         let text = |pointer: &str| made.pointer(pointer).unwrap().as_str().unwrap().to_owned();
         Self {
             child,
+            guard,
             brokers: brokers.to_owned(),
             address,
             channel: text("/channel/id"),
@@ -111,6 +119,8 @@ impl Drop for Server {
     fn drop(&mut self) {
         process::terminate(i32::try_from(self.child.id()).unwrap());
         drop(self.child.wait());
+        drop(self.guard.stdin.take());
+        drop(self.guard.wait());
         if !std::thread::panicking() {
             assert_eq!(self.index.documents(), 0, "the load goes to the live topic only");
         }
