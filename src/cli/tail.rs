@@ -368,10 +368,7 @@ impl Tail {
                 return self.left == Some(0);
             }
             Heard::Place(place) => self.place = Some(place),
-            Heard::Gap(gap) => {
-                output::complain(&told(&gap));
-                self.place = gap.to.or(self.place.take());
-            }
+            Heard::Gap(gap) => output::complain(&told(&gap)),
             Heard::Cut { why, wait, is_lossy } => {
                 let loss = if is_lossy { ", and what comes meanwhile is missed" } else { "" };
                 let seconds = wait.as_secs_f64();

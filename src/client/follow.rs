@@ -174,10 +174,8 @@ impl Follower {
                 }
                 None => Step::On,
             },
-            Message::Gap(gap) => {
-                self.go_on_from(gap.to.as_deref());
-                Step::Heard(Heard::Gap(gap))
-            }
+            // The cursor stays before it: what of it can still be had comes after a cut.
+            Message::Gap(gap) => Step::Heard(Heard::Gap(gap)),
             Message::Error(farewell) => self.farewell(farewell),
             Message::Other => Step::On,
         })

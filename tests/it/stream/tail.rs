@@ -78,7 +78,7 @@ async fn a_client_that_is_cut_at_any_byte_hears_everything_once() {
     rig.go_live(0..60);
     // Within the head of the answer nothing can be heard: that is more than 129 bytes.
     for bytes in [300, 401, 777, 2_000] {
-        let (address, _tasks) = cutting(rig.address, bytes).await;
+        let (address, _tasks) = cutting(rig.replica.address, bytes).await;
         let mut follower = follower(address, Start::Earliest);
         let (numbers, cuts) = heard(&mut follower, 59).await;
         assert_eq!(numbers, (0..60).collect::<Vec<_>>(), "{bytes} bytes");
@@ -89,10 +89,10 @@ async fn a_client_that_is_cut_at_any_byte_hears_everything_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_is_sent_away_comes_back_when_and_where_it_is_told() {
     let rig = Rig::start(1 << 20).await;
-    let mut follower = follower(rig.address, Start::Earliest);
+    let mut follower = follower(rig.replica.address, Start::Earliest);
     rig.go_live(0..5);
     assert_eq!(heard(&mut follower, 4).await.0, [0, 1, 2, 3, 4]);
-    rig.connections.end(|_, _| Some(End::Restart));
+    rig.replica.connections.end(|_, _| Some(End::Restart));
     let Heard::Cut { why, wait, is_lossy } = follower.next().await.unwrap() else {
         panic!("not cut off");
     };
@@ -100,7 +100,7 @@ async fn a_client_that_is_sent_away_comes_back_when_and_where_it_is_told() {
     assert!(wait >= Duration::from_secs(1), "{wait:?}");
     rig.go_live(5..10);
     assert_eq!(heard(&mut follower, 9).await.0, [5, 6, 7, 8, 9]);
-    rig.connections.end(|_, _| Some(End::Revoked));
+    rig.replica.connections.end(|_, _| Some(End::Revoked));
     let over = follower.next().await.unwrap_err();
     assert_eq!(over.0, "the token or its channel was disabled, or the token has expired");
 }
@@ -108,15 +108,15 @@ async fn a_client_that_is_sent_away_comes_back_when_and_where_it_is_told() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_without_a_cursor_says_that_it_misses_events() {
     let rig = Rig::start(1 << 20).await;
-    let mut follower = follower(rig.address, Start::Tip);
+    let mut follower = follower(rig.replica.address, Start::Tip);
     let end = async {
-        until("it listens", || rig.connections.count() == 1).await;
-        rig.connections.end(|_, _| Some(End::Silent));
+        until("it listens", || rig.replica.connections.count() == 1).await;
+        rig.replica.connections.end(|_, _| Some(End::Silent));
     };
     let (heard, ()) = tokio::join!(follower.next(), end);
     // The last words carry a cursor; who was told one misses nothing.
     assert!(matches!(heard, Ok(Heard::Cut { is_lossy: false, .. })), "{heard:?}");
-    let (address, _tasks) = cutting(rig.address, 200).await;
+    let (address, _tasks) = cutting(rig.replica.address, 200).await;
     let mut follower = self::follower(address, Start::Tip);
     let heard = timeout(PATIENCE, async {
         let next = follower.next();
@@ -124,8 +124,8 @@ async fn a_client_without_a_cursor_says_that_it_misses_events() {
         loop {
             tokio::select! {
                 heard = &mut next => break heard,
-                () = until("it listens", || rig.connections.count() > 0) => {
-                    rig.connections.end(|_, _| Some(End::Silent));
+                () = until("it listens", || rig.replica.connections.count() > 0) => {
+                    rig.replica.connections.end(|_, _| Some(End::Silent));
                 }
             }
         }
@@ -140,7 +140,7 @@ async fn a_repeat_is_known_by_its_event_id() {
     let event = |n: u64, id: &str| (AREA, format!("{{\"n\":{n},\"event_id\":\"{id}\"}}\n"));
     let records = [event(0, "a"), event(1, "b"), event(0, "a"), event(1, "b"), event(2, "c")];
     rig.kafka.go_live(rig.partition, &records);
-    let mut follower = follower(rig.address, Start::Earliest);
+    let mut follower = follower(rig.replica.address, Start::Earliest);
     assert_eq!(heard(&mut follower, 2).await.0, [0, 1, 2]);
     assert_eq!(follower.repeated(), 2);
 }
@@ -152,7 +152,7 @@ struct Run {
 
 impl Run {
     fn start(rig: &Rig, arguments: &[&str]) -> Self {
-        Self::with(&format!("ws://{}/v1/streams/acme", rig.address), "good", arguments)
+        Self::with(&format!("ws://{}/v1/streams/acme", rig.replica.address), "good", arguments)
     }
 
     fn with(target: &str, token: &str, arguments: &[&str]) -> Self {
@@ -267,7 +267,7 @@ async fn a_reader_that_has_seen_enough_ends_it_quietly() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_can_never_go_well_ends_it_with_the_reason() {
     let rig = Rig::start(1 << 20).await;
-    let stream = format!("ws://{}/v1/streams/acme", rig.address);
+    let stream = format!("ws://{}/v1/streams/acme", rig.replica.address);
     let check = |target: &str, token: &str, arguments: &[&str], expected: &str| {
         let (status, out, told) = Run::with(target, token, arguments).end();
         assert_eq!((status.code(), out.as_str()), (Some(1), ""), "{told}");
