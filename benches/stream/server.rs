@@ -43,7 +43,8 @@ impl Server {
             "kafka.brokers = [\"{brokers}\"]\nkafka.group = \"{name}\"\n\
              index.nodes = [\"{}\"]\nlive.topic = \"{name}-live\"\nlive.partitions = {PARTITIONS}\n\
              dead_letter.topic = \"{name}-dead\"\ndead_letter.partitions = 1\n\
-             control.topic = \"{name}-control\"\nhttp.listen = \"127.0.0.1:0\"\n\
+             control.topic = \"{name}-control\"\n\
+             presence.topic = \"{name}-presence\"\nhttp.listen = \"127.0.0.1:0\"\n\
              stream.on = true\nstream.listen = \"{address}\"\nstream.sockets_max = 20000\n\
              stream.connections_per_channel_max = 20000\nstream.ring_bytes_max = {ring_bytes_max}\n\
              stream.drain = \"100ms\"\nstream.cursor_key = \"the bench's own key of cursors\"\n\
@@ -130,6 +131,7 @@ impl Drop for Server {
             format!("{name}-live"),
             format!("{name}-dead"),
             format!("{name}-control"),
+            format!("{name}-presence"),
         ];
         feed::delete(&self.brokers, &topics.each_ref().map(String::as_str));
     }

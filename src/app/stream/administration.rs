@@ -59,10 +59,7 @@ pub(super) fn api(settings: &Settings, parts: Parts, cursor_key: &[u8]) -> anyho
         api.public_url.clone(),
         (&api.proxy, &api.roles),
     );
-    let public_url = match &settings.stream.public_url {
-        Some(url) => url.trim_end_matches('/').to_owned(),
-        None => format!("ws://{}", settings.stream.listen),
-    };
+    let public_url = settings.stream.base_url();
     Ok(Api {
         control,
         presence,
