@@ -219,6 +219,8 @@ impl<S: Sink, R: Source> Session<S, R> {
             From::Place(place) => place,
         };
         (self.written, self.sampled_from) = (self.place, self.place);
+        // So that a client that is cut before its first event has a cursor too.
+        self.tell_status();
         Ok(())
     }
 

@@ -134,7 +134,7 @@ impl<S: Sink, R: Source> Session<S, R> {
         words
     }
 
-    fn tell_status(&mut self) {
+    pub(super) fn tell_status(&mut self) {
         let ring = &self.shared.ring;
         let (area, partition) = (&self.wish.area, self.wish.partition);
         let tip = ring.end(partition).unwrap_or(self.place.offset).max(self.place.offset);

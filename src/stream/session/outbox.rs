@@ -90,6 +90,9 @@ impl Outbox {
 
     /// As soon as may be: behind the message that is being written, and words before it.
     pub fn interject(&mut self, words: Vec<u8>) {
+        if words.is_empty() {
+            return;
+        }
         let before = self.items.iter().position(|item| matches!(item, Item::Events(_)));
         let Some(at) = before else { return self.say(words) };
         let mut behind = at;
@@ -301,6 +304,7 @@ mod tests {
             outbox.interject(b"!".to_vec());
             outbox.interject(b"?".to_vec());
             outbox.say(b".".to_vec());
+            outbox.interject(Vec::new());
             assert_eq!(text(&outbox), rest);
             assert_eq!(outbox.words(), 3);
             outbox.wrote(usize::MAX);

@@ -127,9 +127,14 @@ impl Client {
         }
     }
 
-    /// The next frame of a WebSocket: opcode and payload.
+    /// The next frame of a WebSocket that is no status: opcode and payload.
     pub(crate) async fn frame(&mut self) -> (u8, Vec<u8>) {
-        self.try_frame().await.expect("a frame before the end")
+        loop {
+            let frame = self.try_frame().await.expect("a frame before the end");
+            if !frame.1.starts_with(b"{\"status\"") {
+                return frame;
+            }
+        }
     }
 
     async fn try_frame(&mut self) -> Option<(u8, Vec<u8>)> {
@@ -229,5 +234,5 @@ fn frame(bytes: &[u8]) -> Option<((u8, Vec<u8>), usize)> {
 }
 
 fn find(bytes: &[u8], what: &[u8]) -> Option<usize> {
-    bytes.windows(what.len()).position(|window| window == what)
+    memchr::memmem::find(bytes, what)
 }
