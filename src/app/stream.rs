@@ -96,53 +96,23 @@ pub(super) async fn run(
         fields: Arc::clone(&fields),
     };
     let administered = administration::api(settings, api_parts, &key)?;
-    parts.spawn({
-        let stop = stop.clone();
-        async move {
-            api::serve(api, administered, stop).await;
-            Ok(())
-        }
-    });
+    goes_on(&mut parts, api::serve(api, administered, stop.clone()));
     let topic = tokio::select! {
         topic = described(settings, &health) => topic?,
         () = drain.cancelled() => return Ok(()),
         failed = super::first_failure(&mut parts) => return Err(failed),
     };
     let partitions = i32::try_from(topic.partitions).context("the live topic's partitions")?;
-    let live =
-        LiveTopic { kafka: settings.kafka.clone(), topic: settings.live.topic.clone(), partitions };
-    let ring = Arc::new(Ring::new(settings.stream.ring_bytes_max));
-    parts.spawn_blocking({
-        let (live, ring, health, stop) =
-            (live.clone(), Arc::clone(&ring), health.clone(), stop.clone());
-        move || live::run(&live, &ring, &health, &stop)
-    });
-    parts.spawn({
+    let given = (clock.clone(), health, metrics);
+    let shared = read(settings, partitions, given, (&mut parts, &stop));
+    goes_on(&mut parts, {
         let presence = presence.clone();
-        async move {
-            presence.renew().await;
-            Ok(())
-        }
+        async move { presence.renew().await }
     });
-    let catch_ups = CatchUps::new(live);
-    metrics.stream.ring_bytes_max.set(gauged(settings.stream.ring_bytes_max));
-    parts.spawn(measure(Arc::clone(&ring), catch_ups.clone(), metrics.stream.clone()));
-    parts.spawn({
-        let watch = door::watch(control.clone(), connections.clone(), clock.clone());
-        async move {
-            watch.await;
-            Ok(())
-        }
-    });
+    goes_on(&mut parts, door::watch(control.clone(), connections.clone(), clock.clone()));
     let most = settings.stream.connections_per_channel_max;
     let streams = Streams {
-        shared: Arc::new(session::Shared {
-            ring,
-            catch_ups,
-            clock: clock.clone(),
-            metrics: metrics.stream.clone(),
-            upstream_stalled: metrics.polling_paused.clone(),
-        }),
+        shared,
         door: Arc::new(TokenDoor::new(control, presence.clone(), clock, most)),
         cursors: Arc::new(cursors(&key, topic)?),
         connections,
@@ -169,6 +139,43 @@ pub(super) async fn run(
     flush.await.context("writing the last releases has failed")
 }
 
+/// Spawns what cannot fail.
+fn goes_on(
+    parts: &mut JoinSet<anyhow::Result<()>>,
+    part: impl Future<Output = ()> + Send + 'static,
+) {
+    parts.spawn(async move {
+        part.await;
+        Ok(())
+    });
+}
+
+/// Reads the live topic, for all who listen.
+fn read(
+    settings: &Settings,
+    partitions: i32,
+    (clock, health, metrics): (Clock, Health, Metrics),
+    (parts, stop): (&mut JoinSet<anyhow::Result<()>>, &CancellationToken),
+) -> Arc<session::Shared> {
+    let live =
+        LiveTopic { kafka: settings.kafka.clone(), topic: settings.live.topic.clone(), partitions };
+    let ring = Arc::new(Ring::new(settings.stream.ring_bytes_max));
+    metrics.stream.ring_bytes_max.set(gauged(settings.stream.ring_bytes_max));
+    parts.spawn_blocking({
+        let (live, ring, stop) = (live.clone(), Arc::clone(&ring), stop.clone());
+        move || live::run(&live, &ring, &health, &stop)
+    });
+    let catch_ups = CatchUps::new(live);
+    goes_on(parts, measure(Arc::clone(&ring), catch_ups.clone(), metrics.stream.clone()));
+    Arc::new(session::Shared {
+        ring,
+        catch_ups,
+        clock,
+        metrics: metrics.stream,
+        upstream_stalled: metrics.polling_paused,
+    })
+}
+
 fn presence_log(settings: &Settings) -> presence::log::LogSettings {
     let host = || rustix::system::uname().nodename().to_string_lossy().into_owned();
     let replica = settings.stream.replica.clone().unwrap_or_else(host);
@@ -181,11 +188,7 @@ fn presence_log(settings: &Settings) -> presence::log::LogSettings {
 }
 
 /// Keeps the gauges of what nobody counts on the way.
-async fn measure(
-    ring: Arc<Ring>,
-    catch_ups: CatchUps,
-    metrics: StreamMetrics,
-) -> anyhow::Result<()> {
+async fn measure(ring: Arc<Ring>, catch_ups: CatchUps, metrics: StreamMetrics) {
     let mut ticks = tokio::time::interval(MEASURE_EVERY);
     loop {
         ticks.tick().await;

@@ -257,7 +257,7 @@ impl<S: Sink, R: Source> Session<S, R> {
                     Ok(())
                 }
                 Next::Read(lease, turn) => {
-                    self.read(lease, turn);
+                    self.read(lease, &turn);
                     Ok(())
                 }
                 Next::News => Ok(()),
@@ -346,7 +346,7 @@ impl<S: Sink, R: Source> Session<S, R> {
         Ok(())
     }
 
-    fn read(&mut self, lease: Lease, turn: Turn) {
+    fn read(&mut self, lease: Lease, turn: &Turn) {
         self.reading = None;
         // Who does not take what it has makes room for others.
         self.lease = (!self.timer.is_stalled).then_some(lease);

@@ -210,7 +210,7 @@ impl Shape {
             let frames = Arc::new(self.make(block, from, &seal, |index| {
                 index >= from && choice.takes(block, passes, index)
             }));
-            let runs = if frames.is_empty() { Vec::new() } else { vec![0..frames.len()] };
+            let runs = whole(0..frames.len());
             return Ready { frames, runs, share };
         }
         let of_choice = (self.asked.batch && !choice.is_all())
@@ -223,7 +223,7 @@ impl Shape {
         });
         let first = frames.first_from(from);
         let runs = if self.asked.batch || choice.is_all() {
-            if first < frames.len() { vec![first..frames.len()] } else { Vec::new() }
+            whole(first..frames.len())
         } else {
             runs(first..frames.len(), |frame| {
                 choice.takes(block, passes, frames.next(frame).saturating_sub(1))
@@ -335,6 +335,11 @@ impl Packer {
         parts.iter().for_each(|part| self.plain.extend_from_slice(part));
         dictionary.pack(&self.plain, &mut self.packed).then_some(&self.packed)
     }
+}
+
+/// All of these messages as one run.
+fn whole(frames: Range<usize>) -> Vec<Range<usize>> {
+    Some(frames).filter(|run| !run.is_empty()).into_iter().collect()
 }
 
 /// The runs of messages that are taken.

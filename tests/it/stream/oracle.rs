@@ -42,6 +42,11 @@ impl Random {
         self.next() % bound
     }
 
+    /// A place in something of so many.
+    fn place(&mut self, bound: usize) -> usize {
+        usize::try_from(self.below(bound as u64)).unwrap()
+    }
+
     fn of(&mut self, range: Range<u64>) -> u64 {
         range.start + self.below(range.end - range.start)
     }
@@ -92,7 +97,7 @@ struct Listener {
 
 impl Listener {
     async fn connect(&mut self) {
-        let transport = ["websocket", "sse", "ndjson"][self.random.of(0..3) as usize];
+        let transport = ["websocket", "sse", "ndjson"][self.random.place(3)];
         let start = match &self.cursor {
             Some(cursor) => format!("cursor={cursor}"),
             None => "earliest".to_owned(),
@@ -101,7 +106,7 @@ impl Listener {
         let target =
             format!("/v1/streams/{}?key=good&{start}&batch={batch}{}", self.channel, self.asked);
         loop {
-            let which = self.random.below(2) as usize;
+            let which = self.random.place(2);
             let address = *self.fleet.addresses[which].borrow();
             let client = Client::try_open(address, transport, &target).await;
             // A restarted replica is at another address; a channel has room when the last has left.
@@ -220,13 +225,13 @@ async fn schedule(seed: u64, fleet: Arc<Fleet>) -> Seen {
         match random.below(10) {
             0..=3 => {
                 let events = random.of(1..30);
-                let pad = random.below(200) as usize;
+                let pad = random.place(200);
                 area.produce(&mut random, events, pad).await;
             }
             4..=6 => {
                 let there = (0..area.produced).filter(|n| passes(*n)).count();
                 let more = there - listener.heard.len();
-                let until = listener.heard.len() + random.below(more as u64 + 1) as usize;
+                let until = listener.heard.len() + random.place(more + 1);
                 listener.hear(until).await;
             }
             7 => listener.client = None,
@@ -234,7 +239,7 @@ async fn schedule(seed: u64, fleet: Arc<Fleet>) -> Seen {
             8 if seed.is_multiple_of(4) => area.produce(&mut random, 60, 20_000).await,
             8 => area.produce(&mut random, 100, 1_000).await,
             _ if random.below(4) == 0 => {
-                fleet.restart(random.below(2) as usize).await;
+                fleet.restart(random.place(2)).await;
                 seen.restarts += 1;
             }
             _ => listener.connect().await,
