@@ -36,10 +36,16 @@ started_version() { cat "$(home_of "$1")/version" 2>/dev/null || echo "-"; }
 
 fetch() {
   local server
-  [ $# -gt 0 ] || set -- "${ALL_SERVERS[@]}"
-  for server; do kind_of "$server" >/dev/null; done
+  [ $# -gt 0 ] || set -- "${ALL_SERVERS[@]}" clients
+  for server; do [ "$server" = clients ] || kind_of "$server" >/dev/null; done
   take_lock
-  for server; do fetch_server "$server"; done
+  for server; do
+    if [ "$server" = clients ]; then
+      fetch_clients || die "these clients could not be had: ${CLIENTS_MISSING[*]}"
+    else
+      fetch_server "$server"
+    fi
+  done
   drop_lock
 }
 
@@ -108,6 +114,7 @@ print_env() {
     esac
   done
   if is_running kafka || is_running elasticsearch-secured; then secrets_env; fi
+  if [ -d "$STATE/clients" ]; then clients_env; fi
 }
 
 kafka_env() {

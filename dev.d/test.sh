@@ -2,7 +2,7 @@
 # index server at a time.
 # shellcheck shell=bash
 
-ROUNDS=(plain elasticsearch elasticsearch9 opensearch elasticsearch-secured)
+ROUNDS=(plain clients elasticsearch elasticsearch9 opensearch elasticsearch-secured)
 SUMMARY=()
 FAILED=0
 
@@ -39,6 +39,10 @@ test_round() {
   shift
   case $round in
     plain) ;;
+    clients)
+      test_clients "$@"
+      return
+      ;;
     elasticsearch) servers=(kafka "$round" prometheus) ;;
     *)
       servers=(kafka "$round")
@@ -60,6 +64,22 @@ test_round() {
   if [ "$round" != plain ]; then leave_as_found "$round" prometheus; fi
 }
 
+# Streams to clients that others wrote.
+test_clients() {
+  local client names=""
+  say ""
+  say "=== tests, round clients ==="
+  fetch_clients || true
+  if [ ${#CLIENTS_MISSING[@]} -gt 0 ]; then
+    say "!!! NOT RUN: the tests with ${CLIENTS_MISSING[*]}; why is said above"
+    if [ "${SLUICE_REQUIRE_SERVERS:-0}" = 1 ]; then FAILED=1; fi
+  fi
+  for client in "${CLIENTS[@]}"; do names+="${names:+, }$(client_version "$client" || echo "NO $client")"; done
+  [ $# -gt 0 ] || set -- stream::foreign::
+  run_cargo_test clients "" "$@"
+  SUMMARY[-1]=${SUMMARY[-1]/no server/$names}
+}
+
 run_cargo_test() {
   local round=$1 on=$2 log=$STATE/test-$1.log started=$SECONDS result=passed count names="no server" server
   shift 2
@@ -73,6 +93,7 @@ run_cargo_test() {
     unset $(compgen -v SLUICE_)
     # shellcheck disable=SC2086
     if [ -n "$on" ]; then eval "$(print_env $on)"; fi
+    if [ "$round" = clients ]; then eval "$(clients_env)"; fi
     export SLUICE_TEST_ROUND=$round
     cargo test "$@"
   ) 2>&1 | tee "$log" >&2 || result=FAILED

@@ -17,6 +17,7 @@ pub mod select;
 pub mod project;
 pub mod dictionary;
 pub mod catch_up;
+pub mod origins;
 pub mod request;
 pub mod wish;
 pub mod ws;

@@ -29,6 +29,7 @@ use crate::stream::door::{self, TokenDoor};
 use crate::stream::filter::Known;
 use crate::stream::gate::{Failures, Gate};
 use crate::stream::live::{self, LiveTopic};
+use crate::stream::origins::Origins;
 use crate::stream::presence;
 use crate::stream::ring::Ring;
 use crate::stream::seal::LiveCursors;
@@ -123,6 +124,7 @@ pub(super) async fn run(
         },
         partitions,
         gate: Gate::new(failures, &settings.stream.proxies, settings.stream.key_in_query),
+        origins: Origins::new(&settings.stream.allowed_origins),
         partition_of,
         tasks: TaskTracker::new(),
     };

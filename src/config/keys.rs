@@ -155,6 +155,7 @@ pub static SETTINGS: &[Key] = keys! {
     "stream.key_in_query", Kind::Bool, "true", "Take access tokens from `?key=` as well: Mashery's clients and browsers need it.";
     "stream.failures_per_minute_max", COUNT, "60", "Wrong tokens within a minute, of streams and the API together, after which an address (of IPv6 a /64) is told to wait.";
     "stream.proxies", Kind::Texts, "[]", "Proxies before `stream.listen`, as addresses or networks (`10.0.0.0/8`): of them `X-Forwarded-For` is believed.";
+    "stream.allowed_origins", Kind::Texts, "[\"*\"]", "Origins of web pages that may listen, as in `https://console.example.com`; `*` is every page that has a token.";
     "stream.drain", Kind::Duration, "\"5s\"", "Over how long listeners are sent away when the process ends.";
 
     "api.listen", Kind::Text, "\"127.0.0.1:9602\"", "Where administrators find `/api/v1/`.";

@@ -271,6 +271,8 @@ pub struct StreamSettings {
     pub failures_per_minute_max: u32,
     /// Those whose `X-Forwarded-For` is believed.
     pub proxies: Vec<IpNet>,
+    /// Origins of the pages that may listen; `*` is any.
+    pub allowed_origins: Vec<String>,
     /// Over how long listeners are sent away at the end.
     pub drain: Duration,
 }

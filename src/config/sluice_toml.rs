@@ -328,8 +328,26 @@ fn stream(from: &mut Reader<'_>) -> StreamSettings {
         key_in_query: from.bool("stream.key_in_query"),
         failures_per_minute_max: from.integer("stream.failures_per_minute_max"),
         proxies: networks(from, "stream.proxies"),
+        allowed_origins: allowed_origins(from),
         drain: from.duration("stream.drain"),
     }
+}
+
+fn allowed_origins(from: &mut Reader<'_>) -> Vec<String> {
+    let origins = from.texts("stream.allowed_origins");
+    for (at, text) in origins.iter().enumerate() {
+        // As a browser writes it: in small letters, without the scheme's own port, without a path.
+        let origin = Url::parse(text).map(|url| url.origin().ascii_serialization());
+        if text != "*" && origin.as_ref() != Ok(text) {
+            let hint = match origin.ok().filter(|origin| origin != "null") {
+                Some(origin) => format!("did you mean `{origin}`?"),
+                None => "as in `https://console.example.com`".to_owned(),
+            };
+            let message = format!("`{text}` is no origin of web pages");
+            from.fault(&format!("stream.allowed_origins[{at}]"), message, Some(hint));
+        }
+    }
+    origins
 }
 
 pub(super) fn listen(from: &mut Reader<'_>, key: &str) -> SocketAddr {

@@ -24,7 +24,7 @@ use super::gate::Gate;
 use super::ids::CommandId;
 use super::presence::Presence;
 use super::request::Problem;
-use super::server::serve_one;
+use super::server::{HEAD_TIMEOUT, Peer, serve_one};
 
 pub mod access;
 pub mod session;
@@ -107,11 +107,8 @@ pub async fn serve(listener: TcpListener, api: Api, stop: CancellationToken) {
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;
             continue;
         };
-        let router = router.clone();
-        open.spawn(async move {
-            serve_one(socket, address, router).await;
-            drop(place);
-        });
+        let peer = Peer::new(address, place);
+        open.spawn(serve_one(socket, (peer, HEAD_TIMEOUT), router.clone()));
     }
 }
 

@@ -12,8 +12,8 @@ use super::ws::input::Violation;
 pub enum End {
     /// The connection broke, or the client went without a word.
     Client,
-    /// The client closed.
-    Closed,
+    /// The client closed, with the code that it gave.
+    Closed(Option<u16>),
     /// This server stops.
     Restart,
     /// The token or its channel was disabled, or the token has expired.
@@ -51,7 +51,7 @@ impl End {
     pub fn farewell(&self) -> Option<Farewell> {
         let seconds = |seconds| Some(Duration::from_secs(seconds));
         let (code, kind, detail, retry_after): (_, _, Cow<'static, str>, _) = match self {
-            Self::Client | Self::Closed => return None,
+            Self::Client | Self::Closed(_) => return None,
             Self::Restart => (1012, EndKind::Restart, "this server restarts".into(), seconds(1)),
             Self::Revoked => (
                 4401,

@@ -204,6 +204,15 @@ pub fn put_close(out: &mut Vec<u8>, code: u16, reason: &str) {
     out.extend_from_slice(reason.as_bytes());
 }
 
+/// Writes the answer to a client's close frame: the same code, if it gave one (RFC 6455, section
+/// 5.5.1).
+pub fn put_close_answer(out: &mut Vec<u8>, code: Option<u16>) {
+    match code {
+        Some(code) => put_close(out, code, ""),
+        None => put_header(out, Opcode::Close, 0),
+    }
+}
+
 /// Writes the answer to a ping: the same bytes.
 pub fn put_pong(out: &mut Vec<u8>, payload: &[u8]) {
     put_header(out, Opcode::Pong, payload.len());

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::body::Body as HttpBody;
 use axum::extract::{Extension, Path, RawQuery, Request, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Version, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures::stream;
@@ -19,7 +19,7 @@ use tracing::debug;
 
 use super::connections::{Listener, Opened};
 use super::end::End;
-use super::frames::{Message as Words, Transport, put_close};
+use super::frames::{Message as Words, Transport, put_close, put_close_answer};
 use super::io::{Body, Gone, Heard, Sink, Socket, Source};
 use super::request::{
     Problem, Query, SUBPROTOCOL, Start, bad, offers_subprotocol, opening, token, transport,
@@ -40,18 +40,22 @@ struct Asking {
     transport: Transport,
     query: Query,
     is_bare: bool,
+    /// Its place is taken as long as it listens.
+    peer: Peer,
 }
 
 /// `/v1/streams/{channel}`
 pub(super) async fn stream(
     State(streams): State<Streams>,
-    Extension(Peer(address)): Extension<Peer>,
+    Extension(peer): Extension<Peer>,
     Path(channel): Path<String>,
     RawQuery(query): RawQuery,
     request: Request,
 ) -> Response {
     let metrics = streams.shared.metrics.clone();
     let answer = async {
+        one_host(&request)?;
+        streams.origins.check(request.headers())?;
         let transport = transport(request.headers())?;
         let mut query = Query::read(query.as_deref().unwrap_or_default())?;
         if query.hello && transport != Transport::WebSocket {
@@ -65,8 +69,8 @@ pub(super) async fn stream(
             query.start = Start::Cursor(cursor.to_owned());
         }
         let channel = channel.into();
-        let asking = Asking { streams, channel, transport, query, is_bare: false };
-        asking.answer(None, address, request).await
+        let asking = Asking { streams, channel, transport, query, is_bare: false, peer };
+        asking.answer(None, request).await
     };
     told(answer.await, |kind| metrics.refused(kind))
 }
@@ -74,13 +78,15 @@ pub(super) async fn stream(
 /// `/ecls/subscribe/{area}/{channel}`: as Mashery's clients ask, who know no more than this.
 pub(super) async fn bare(
     State(streams): State<Streams>,
-    Extension(Peer(address)): Extension<Peer>,
+    Extension(peer): Extension<Peer>,
     Path((area, channel)): Path<(String, String)>,
     RawQuery(query): RawQuery,
     request: Request,
 ) -> Response {
     let metrics = streams.shared.metrics.clone();
     let answer = async {
+        one_host(&request)?;
+        streams.origins.check(request.headers())?;
         let transport = transport(request.headers())?;
         if transport != Transport::WebSocket {
             return Err(Problem::new(426, "no-transport", "ask for a WebSocket here"));
@@ -91,8 +97,8 @@ pub(super) async fn bare(
         }
         let query = Query { format: Format::Ecls, ..query };
         let channel = channel.into();
-        let asking = Asking { streams, channel, transport, query, is_bare: true };
-        asking.answer(Some(&area), address, request).await
+        let asking = Asking { streams, channel, transport, query, is_bare: true, peer };
+        asking.answer(Some(&area), request).await
     };
     told(answer.await, |kind| metrics.refused(kind))
 }
@@ -105,14 +111,14 @@ fn told(answer: Result<Response, Problem>, refused: impl Fn(&'static str)) -> Re
 }
 
 impl Asking {
-    async fn answer(
-        self,
-        area: Option<&str>,
-        address: std::net::SocketAddr,
-        mut request: Request,
-    ) -> Result<Response, Problem> {
+    async fn answer(self, area: Option<&str>, mut request: Request) -> Result<Response, Problem> {
         let headers = request.headers();
         let accept = match self.transport {
+            // RFC 6455, section 4.1.
+            Transport::WebSocket if request.version() < Version::HTTP_11 => {
+                let detail = "HTTP/1.1 is needed for a WebSocket";
+                return Err(Problem::new(426, "bad-handshake", detail));
+            }
             Transport::WebSocket => Some(
                 opening(headers)
                     .accept()
@@ -121,7 +127,7 @@ impl Asking {
             Transport::Sse | Transport::Ndjson => None,
         };
         let gate = &self.streams.gate;
-        let address = gate.enter(address, headers, &self.query)?;
+        let address = gate.enter(self.peer.address, headers, &self.query)?;
         let admitted = self.admitted(area, token(headers, &self.query)).await;
         let admitted = admitted.inspect_err(|problem| gate.note(address, problem))?;
         // Said before the upgrade, where it can be.
@@ -217,7 +223,7 @@ impl Asking {
             loop {
                 match source.receive().await? {
                     Message::Text(text) => return Ok(text),
-                    Message::Close(_) => return Err(End::Closed),
+                    Message::Close(code) => return Err(End::Closed(code)),
                     Message::Ping(_) | Message::Pong | Message::Binary(_) => {}
                 }
             }
@@ -270,6 +276,16 @@ impl Asking {
     }
 }
 
+/// Whoever speaks HTTP/1.1 names one host (RFC 9112, section 3.2): what does not was not made by a
+/// client of ours.
+fn one_host(request: &Request) -> Result<(), Problem> {
+    let hosts = request.headers().get_all(header::HOST).iter().count();
+    if hosts == 1 || (hosts == 0 && request.version() == Version::HTTP_10) {
+        return Ok(());
+    }
+    Err(Problem::new(400, "bad-host", "one `Host` is needed"))
+}
+
 /// The connection itself, without what HTTP needed for it, and what came behind the handshake.
 fn taken_over(upgraded: Upgraded) -> Option<(TcpStream, Bytes)> {
     let parts = upgraded.downcast::<TokioIo<TcpStream>>().ok()?;
@@ -279,11 +295,16 @@ fn taken_over(upgraded: Upgraded) -> Option<(TcpStream, Bytes)> {
 /// Says why nothing comes, and closes.
 async fn refuse(end: &End, sink: &mut impl Sink) {
     const LAST_WORDS_MAX: Duration = Duration::from_secs(1);
-    let Some(farewell) = end.farewell() else { return };
     let mut words = Vec::new();
-    let text = messages::error(&farewell, None);
-    Words::text(Transport::WebSocket, &[&text]).put(&mut words);
-    put_close(&mut words, farewell.code, &farewell.detail);
+    match (end.farewell(), end) {
+        (Some(farewell), _) => {
+            let text = messages::error(&farewell, None);
+            Words::text(Transport::WebSocket, &[&text]).put(&mut words);
+            put_close(&mut words, farewell.code, &farewell.detail);
+        }
+        (None, End::Closed(code)) => put_close_answer(&mut words, *code),
+        (None, _) => return,
+    }
     let mut outbox = Outbox::default();
     outbox.say(words);
     let last_words = async { while !outbox.is_empty() && sink.write(&mut outbox).await.is_ok() {} };

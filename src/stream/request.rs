@@ -10,7 +10,7 @@ use crate::prepare::time::Moment;
 use super::frames::Transport;
 use super::session::Slow;
 use super::shape::Format;
-use super::ws::Opening;
+use super::ws::{Opening, has_word};
 
 /// A problem document (RFC 9457), and the headers that go with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,6 +69,9 @@ impl IntoResponse for Problem {
 /// `bearer.<token>`.
 pub const SUBPROTOCOL: &str = "sluice.v1";
 const BEARER_SUBPROTOCOL: &str = "bearer.";
+
+/// A longer name of a parameter is no slip of the pen.
+const NAME_BYTES_MAX: usize = 24;
 
 /// Where the stream is to begin.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -190,7 +193,8 @@ impl Query {
             ("compression", "zstd") => self.zstd = true,
             ("compression", "none") => self.zstd = false,
             ("compression", _) => return Err(bad("`compression` is `zstd` or `none`")),
-            // Values may be secrets in the wrong place: only the name is said.
+            // A secret may stand in the wrong place: no value is said, nor a name like no other.
+            _ if name.len() > NAME_BYTES_MAX => return Err(bad("there is no such parameter")),
             _ => return Err(bad(format!("there is no parameter `{name}`"))),
         }
         Ok(())
@@ -230,8 +234,11 @@ pub(super) fn bad(detail: impl Into<String>) -> Problem {
 #[must_use]
 pub fn opening(headers: &HeaderMap) -> Opening<'_> {
     let text = |name: header::HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    // A list may come in several lines (RFC 9110, section 5.3), as a proxy writes it.
+    let mut connection =
+        headers.get_all(header::CONNECTION).iter().filter_map(|value| value.to_str().ok());
     Opening {
-        connection: text(header::CONNECTION),
+        connection: connection.find(|line| has_word(line, "upgrade")),
         upgrade: text(header::UPGRADE),
         version: text(header::SEC_WEBSOCKET_VERSION),
         key: text(header::SEC_WEBSOCKET_KEY),
@@ -268,10 +275,8 @@ pub fn token<'a>(headers: &'a HeaderMap, query: &'a Query) -> Option<&'a str> {
         let (scheme, token) = value.trim().split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
     });
-    let offered = text(header::SEC_WEBSOCKET_PROTOCOL).unwrap_or_default();
-    let mut offered = offered.split(',').map(str::trim);
     bearer
-        .or_else(|| offered.find_map(|name| name.strip_prefix(BEARER_SUBPROTOCOL)))
+        .or_else(|| offered(headers).find_map(|name| name.strip_prefix(BEARER_SUBPROTOCOL)))
         .or(query.key.as_deref())
         .filter(|token| !token.is_empty())
 }
@@ -279,8 +284,13 @@ pub fn token<'a>(headers: &'a HeaderMap, query: &'a Query) -> Option<&'a str> {
 /// Whether the client offers our subprotocol.
 #[must_use]
 pub fn offers_subprotocol(headers: &HeaderMap) -> bool {
-    let offered = headers.get(header::SEC_WEBSOCKET_PROTOCOL).and_then(|value| value.to_str().ok());
-    offered.unwrap_or_default().split(',').any(|name| name.trim() == SUBPROTOCOL)
+    offered(headers).any(|name| name == SUBPROTOCOL)
+}
+
+/// The subprotocols that the client offers, in one line or several.
+fn offered(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    let lines = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter();
+    lines.filter_map(|value| value.to_str().ok()).flat_map(|line| line.split(',').map(str::trim))
 }
 
 #[cfg(test)]
@@ -313,6 +323,7 @@ mod tests {
         check("batch=1&batch=1", Err("`batch` stands there twice"));
         check("cursor=a&earliest", Err("one of `cursor`, `since` and `earliest`, not several"));
         check("kursor=secret", Err("there is no parameter `kursor`"));
+        check("n0LXb1bU3bG8yqJmWm2mUQm0yQ2m=1", Err("there is no such parameter"));
         check(
             "since=1767225600000",
             Ok(Query { start: Start::Since(1_767_225_600_000), ..Query::default() }),
@@ -386,6 +397,10 @@ mod tests {
         );
         let upgrade = [(header::CONNECTION, "Upgrade"), (header::UPGRADE, "websocket")];
         check(&upgrade, Some(Transport::WebSocket));
+        let mut several = headers(&upgrade);
+        several.insert(header::CONNECTION, "close".parse().unwrap());
+        several.append(header::CONNECTION, "keep-alive, upgrade".parse().unwrap());
+        assert_eq!(transport(&several).ok(), Some(Transport::WebSocket));
     }
 
     #[test]
@@ -402,5 +417,9 @@ mod tests {
         let offered = [(header::SEC_WEBSOCKET_PROTOCOL, "sluice.v1, bearer.t")];
         check(&offered, "", Some("t"));
         assert!(offers_subprotocol(&headers(&offered)));
+        let mut several = headers(&[(header::SEC_WEBSOCKET_PROTOCOL, "bearer.t")]);
+        several.append(header::SEC_WEBSOCKET_PROTOCOL, "sluice.v1".parse().unwrap());
+        assert_eq!(token(&several, &Query::default()), Some("t"));
+        assert!(offers_subprotocol(&several));
     }
 }

@@ -13,7 +13,7 @@ use futures::future::BoxFuture;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::debug;
@@ -25,6 +25,7 @@ use super::frames::CursorText;
 use super::gate::Gate;
 use super::ids::{ChannelId, TokenId};
 use super::listen::{bare, stream};
+use super::origins::Origins;
 use super::presence::Limits;
 use super::request::Problem;
 use super::ring::Place;
@@ -35,7 +36,7 @@ use super::wish::{Fixed, Offer};
 const HEAD_BYTES_MAX: usize = 16 * 1024;
 const HEADERS_MAX: usize = 64;
 /// How long a client may take for the head of its request.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Who may listen to what.
 pub trait Door: Send + Sync + 'static {
@@ -82,6 +83,8 @@ pub struct Streams {
     pub partitions: i32,
     /// What a request passes before it comes to the door.
     pub gate: Gate,
+    /// The pages that may listen.
+    pub origins: Origins,
     /// The partition of an area.
     pub partition_of: fn(&str, u32) -> u32,
     pub tasks: TaskTracker,
@@ -97,13 +100,21 @@ impl std::fmt::Debug for Streams {
 #[derive(Debug)]
 pub struct Server {
     listener: TcpListener,
+    head_timeout: Duration,
 }
 
 impl Server {
     /// # Errors
     /// The address cannot be listened on.
     pub async fn bind(listen: SocketAddr) -> anyhow::Result<Self> {
-        Ok(Self { listener: http::listener("stream.listen", listen).await? })
+        let listener = http::listener("stream.listen", listen).await?;
+        Ok(Self { listener, head_timeout: HEAD_TIMEOUT })
+    }
+
+    /// Gives a client only so long for the head of its request, 10 s where this is not called.
+    #[must_use]
+    pub fn with_head_timeout(self, head_timeout: Duration) -> Self {
+        Self { head_timeout, ..self }
     }
 
     /// # Errors
@@ -120,11 +131,13 @@ impl Server {
         (stop, drain): (CancellationToken, Duration),
     ) {
         let (connections, tasks) = (streams.connections.clone(), streams.tasks.clone());
+        let origins = streams.origins.layer();
         let router = Router::new()
             .route("/v1/streams/{channel}", get(stream))
             .route("/ecls/subscribe/{area}/{channel}", get(bare))
             .route("/v1/dictionary", get(dictionary))
-            .with_state(streams);
+            .with_state(streams)
+            .layer(origins);
         let places = Arc::new(Semaphore::new(sockets_max));
         loop {
             // Who comes when all places are taken waits in the kernel's queue.
@@ -141,11 +154,8 @@ impl Server {
                 tokio::time::sleep(Duration::from_millis(50)).await;
                 continue;
             };
-            let router = router.clone();
-            tasks.spawn(async move {
-                serve_one(socket, address, router).await;
-                drop(place);
-            });
+            let peer = Peer::new(address, place);
+            tasks.spawn(serve_one(socket, (peer, self.head_timeout), router.clone()));
         }
         drop(self.listener);
         connections.drain(drain).await;
@@ -154,13 +164,17 @@ impl Server {
 }
 
 /// Serves one connection of HTTP, with the bounds and time limits of a head.
-pub(super) async fn serve_one(socket: TcpStream, address: SocketAddr, router: Router) {
+pub(super) async fn serve_one(
+    socket: TcpStream,
+    (peer, head_timeout): (Peer, Duration),
+    router: Router,
+) {
     // Small messages are to arrive now, not together later.
     socket.set_nodelay(true).unwrap_or_default();
-    let service = TowerToHyperService::new(router.layer(Extension(Peer(address))));
+    let service = TowerToHyperService::new(router.layer(Extension(peer)));
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
+        .header_read_timeout(head_timeout)
         .max_buf_size(HEAD_BYTES_MAX)
         .max_headers(HEADERS_MAX)
         .serve_connection(TokioIo::new(socket), service)
@@ -170,9 +184,22 @@ pub(super) async fn serve_one(socket: TcpStream, address: SocketAddr, router: Ro
     }
 }
 
-/// From where a request comes.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Peer(pub(super) SocketAddr);
+/// Who is at the other end.
+#[derive(Debug, Clone)]
+pub(super) struct Peer {
+    pub(super) address: SocketAddr,
+    /// Given back with the last clone: a connection that has become a WebSocket keeps it.
+    _place: Arc<Result<OwnedSemaphorePermit, AcquireError>>,
+}
+
+impl Peer {
+    pub(super) fn new(
+        address: SocketAddr,
+        place: Result<OwnedSemaphorePermit, AcquireError>,
+    ) -> Self {
+        Self { address, _place: Arc::new(place) }
+    }
+}
 
 /// The dictionary that `compression=zstd` uses; a new one has a new id.
 async fn dictionary(State(streams): State<Streams>) -> Response {

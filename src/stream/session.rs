@@ -426,7 +426,7 @@ impl<S: Sink, R: Source> Session<S, R> {
                 self.outbox.interject(pong);
                 Ok(())
             }
-            Message::Close(_) => Err(End::Closed),
+            Message::Close(code) => Err(End::Closed(code)),
             Message::Pong | Message::Text(_) | Message::Binary(_) => Ok(()),
         }
     }

@@ -36,7 +36,8 @@ impl Opening<'_> {
     /// Whether the client asks for a WebSocket at all.
     #[must_use]
     pub fn is_asked_for(&self) -> bool {
-        has_word(self.connection, "upgrade") && has_word(self.upgrade, "websocket")
+        let has = |list: Option<&str>, word| has_word(list.unwrap_or_default(), word);
+        has(self.connection, "upgrade") && has(self.upgrade, "websocket")
     }
 
     /// The value of `Sec-WebSocket-Accept`.
@@ -62,8 +63,9 @@ impl Opening<'_> {
     }
 }
 
-fn has_word(list: Option<&str>, word: &str) -> bool {
-    let mut words = list.unwrap_or_default().split(',');
+/// Whether a list of words has this one, in whatever letters.
+pub(super) fn has_word(list: &str, word: &str) -> bool {
+    let mut words = list.split(',');
     words.any(|found| found.trim().eq_ignore_ascii_case(word))
 }
 

@@ -304,6 +304,20 @@ fn all_files_are_read_in_spite_of_faults() {
     }
 }
 
+#[test]
+fn origins_are_as_a_browser_writes_them() {
+    check(
+        "[stream]\nallowed_origins = [\"*\", \"https://A.example:443/x\", \"a.example\"]\n",
+        &[],
+        &[
+            "sluice.toml:2: stream.allowed_origins[1]: `https://A.example:443/x` is no origin of \
+             web pages (did you mean `https://a.example`?)",
+            "sluice.toml:2: stream.allowed_origins[2]: `a.example` is no origin of web pages (as \
+             in `https://console.example.com`)",
+        ],
+    );
+}
+
 /// A text that a variable may hold for a key of this kind, other than its default.
 fn another(key: &Key) -> Option<String> {
     let text = match key.kind {
@@ -311,8 +325,10 @@ fn another(key: &Key) -> Option<String> {
         Kind::Text if key.path == "log.level" => "warn",
         Kind::Text if key.path == "api.public_url" => "https://other.example",
         Kind::Text => "other",
-        Kind::Texts if key.path == "index.nodes" => "http://other:1",
         Kind::Texts if matches!(key.path, "stream.proxies" | "api.proxy.addresses") => "10.0.0.0/8",
+        Kind::Texts if matches!(key.path, "index.nodes" | "stream.allowed_origins") => {
+            "http://other:1"
+        }
         Kind::Texts => "other:1",
         Kind::Bool => return Some((key.default != "true").to_string()),
         Kind::Integer { .. } => "7",

@@ -23,6 +23,7 @@ use sluice::stream::frames::CursorText;
 use sluice::stream::gate::{Failures, Gate};
 use sluice::stream::ids::LeaseId;
 use sluice::stream::live::{self, LiveTopic};
+use sluice::stream::origins::Origins;
 use sluice::stream::presence::Limits;
 use sluice::stream::request::Problem;
 use sluice::stream::ring::{Place, Ring};
@@ -42,12 +43,17 @@ use crate::support::rig::{Kafka, LIVE, until};
 mod access;
 mod administration;
 mod answers;
+mod autobahn;
 mod client;
+mod foreign;
+mod hostile;
 mod options;
 mod oracle;
 mod tail;
 mod process;
 mod presence;
+mod origins;
+mod wire;
 
 use client::Client;
 
@@ -103,6 +109,29 @@ impl Cursors for Plain {
     }
 }
 
+/// What a test may choose of a server.
+struct Bounds {
+    ring_bytes_max: usize,
+    sockets_max: usize,
+    /// For the head of a request.
+    head_timeout: Duration,
+    origins: Origins,
+    /// Of one address, and every test has the same.
+    failures_per_minute_max: u32,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self {
+            ring_bytes_max: 1 << 20,
+            sockets_max: 256,
+            head_timeout: Duration::from_secs(10),
+            origins: Origins::default(),
+            failures_per_minute_max: 60,
+        }
+    }
+}
+
 /// A stream server.
 struct Replica {
     address: SocketAddr,
@@ -116,6 +145,12 @@ struct Replica {
 
 impl Replica {
     async fn start(kafka: &KafkaSettings, ring_bytes_max: usize) -> Self {
+        Self::start_with(kafka, Bounds { ring_bytes_max, ..Bounds::default() }).await
+    }
+
+    async fn start_with(kafka: &KafkaSettings, bounds: Bounds) -> Self {
+        let Bounds { ring_bytes_max, sockets_max, head_timeout, .. } = bounds;
+        let failures = Failures::new(bounds.failures_per_minute_max, Clock::system());
         let live =
             LiveTopic { kafka: kafka.clone(), topic: LIVE.to_owned(), partitions: PARTITIONS };
         let ring = Arc::new(Ring::new(ring_bytes_max));
@@ -132,15 +167,17 @@ impl Replica {
             connections: connections.clone(),
             offer: offer(),
             partitions: PARTITIONS,
-            gate: Gate::new(Failures::new(60, Clock::system()), &[], true),
+            gate: Gate::new(failures, &[], true),
+            origins: bounds.origins,
             partition_of,
             tasks: TaskTracker::new(),
         };
         let server = Server::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let server = server.with_head_timeout(head_timeout);
         let address = server.address().unwrap();
         let ending = (stop.clone(), Duration::from_millis(200));
         let mut served = JoinSet::new();
-        served.spawn(Box::pin(server.serve(streams, 256, ending)));
+        served.spawn(Box::pin(server.serve(streams, sockets_max, ending)));
         let (guard, reader) = (stop.clone().drop_guard(), Some(reader));
         Self { address, connections, ring, stop, served, reader, _stop: guard }
     }
@@ -170,8 +207,12 @@ struct Rig {
 
 impl Rig {
     async fn start(ring_bytes_max: usize) -> Self {
+        Self::start_with(Bounds { ring_bytes_max, ..Bounds::default() }).await
+    }
+
+    async fn start_with(bounds: Bounds) -> Self {
         let kafka = Kafka::start(1);
-        let replica = Replica::start(&kafka.settings, ring_bytes_max).await;
+        let replica = Replica::start_with(&kafka.settings, bounds).await;
         let partition = partition_of(AREA, PARTITIONS.unsigned_abs()).cast_signed();
         Self { kafka, replica, partition }
     }

@@ -123,6 +123,7 @@ impl Default for StreamSettings {
             key_in_query: true,
             failures_per_minute_max: 60,
             proxies: Vec::new(),
+            allowed_origins: vec!["*".to_owned()],
             drain: Duration::from_secs(5),
         }
     }

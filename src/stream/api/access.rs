@@ -148,7 +148,7 @@ enum Unknown {
 /// Lets a request on with its [`User`], if it has one.
 pub(super) async fn authorized(
     State(api): State<Api>,
-    Extension(Peer(peer)): Extension<Peer>,
+    Extension(Peer { address: peer, .. }): Extension<Peer>,
     mut request: Request,
     next: Next,
 ) -> Response {

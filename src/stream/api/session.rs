@@ -137,7 +137,7 @@ pub(super) async fn show(Extension(user): Extension<User>) -> Json<Session> {
     responses((status = 200, body = Session)))]
 pub(super) async fn begin(
     State(api): State<Api>,
-    Extension(Peer(peer)): Extension<Peer>,
+    Extension(Peer { address: peer, .. }): Extension<Peer>,
     Extension(user): Extension<User>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {

@@ -11,7 +11,7 @@ use super::{OPEN_MAX, Session, TURN_BYTES_MIN};
 use crate::clock::Millis;
 use crate::metrics::stream::GapCause;
 use crate::stream::end::End;
-use crate::stream::frames::{Message, Opcode, Transport, put_close, put_header};
+use crate::stream::frames::{Message, Opcode, Transport, put_close, put_close_answer, put_header};
 use crate::stream::io::{Sink, Source};
 use crate::stream::ring::Place;
 
@@ -198,16 +198,23 @@ impl<S: Sink, R: Source> Session<S, R> {
         let place = self.outbox.keep_current().unwrap_or(self.written);
         let is_websocket = self.wish.shape.asked.transport == Transport::WebSocket;
         let mut close = Vec::new();
-        match end.farewell() {
-            Some(farewell) => {
+        match (end.farewell(), end) {
+            (Some(farewell), _) => {
                 let cursor = (self.seal)(place);
-                let words = self.words(&messages::error(&farewell, Some(&cursor)));
+                let text = messages::error(&farewell, Some(&cursor));
+                let mut words = Vec::new();
+                if !self.wish.is_bare {
+                    // A browser comes back by itself with the last id, also where no event had one.
+                    let parts = [&text[..]];
+                    let message = Message::text(self.wish.shape.asked.transport, &parts);
+                    Message { id: Some(&cursor), ..message }.put(&mut words);
+                }
                 self.outbox.say(words);
                 put_close(&mut close, farewell.code, &farewell.detail);
             }
             // Its own close is answered with one (RFC 6455, section 5.5.1).
-            None if *end == End::Closed => put_header(&mut close, Opcode::Close, 0),
-            None => return,
+            (None, End::Closed(code)) => put_close_answer(&mut close, *code),
+            (None, _) => return,
         }
         if is_websocket {
             self.outbox.say(close);

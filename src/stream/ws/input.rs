@@ -122,6 +122,9 @@ impl Input {
             return Err(Violation::TooLarge);
         }
         message.extend_from_slice(&payload);
+        if kind == Kind::Text && cannot_become_utf8(&message) {
+            return Err(Violation::NotUtf8);
+        }
         if !header.is_last {
             self.fragments = Some((kind, message));
             return Ok(None);
@@ -134,6 +137,11 @@ impl Input {
             },
         }
     }
+}
+
+/// Whether no further fragment could make it UTF-8: what ends within a character can go on.
+fn cannot_become_utf8(bytes: &[u8]) -> bool {
+    str::from_utf8(bytes).is_err_and(|error| error.error_len().is_some())
 }
 
 /// The header at the start of `bytes`, where all of it is there.
@@ -269,6 +277,9 @@ mod tests {
         protocol(&frame(0x88, &1005_u16.to_be_bytes()), "a close code that nobody may send");
         protocol(&frame(0x88, &999_u16.to_be_bytes()), "a close code that nobody may send");
         check(&frame(0x81, b"\xff"), Err(Violation::NotUtf8));
+        check(&frame(0x81, b"\xc3"), Err(Violation::NotUtf8));
+        // Before the last fragment has come.
+        check(&frame(0x01, b"a\xed\xa0"), Err(Violation::NotUtf8));
         check(&frame(0x88, b"\x03\xe8\xff"), Err(Violation::NotUtf8));
         check(&frame(0x81, &[b'x'; MESSAGE_BYTES_MAX + 1]), Err(Violation::TooLarge));
         let pieces = [frame(0x01, &[b'x'; MESSAGE_BYTES_MAX]), frame(0x80, b"x")].concat();

@@ -23,6 +23,8 @@ use tokio::net::TcpListener;
 
 use super::*;
 
+mod secrets;
+
 pub(super) const ADMIN: &str = "an administrator's token";
 const KEY: &[u8] = b"a key of sixteen bytes or more";
 
@@ -131,6 +133,7 @@ impl Replica {
             cursors: Arc::new(LiveCursors::new(cursors, 7)),
             connections: connections.clone(),
             gate: gate(&[]),
+            origins: Origins::default(),
             partition_of,
             tasks: TaskTracker::new(),
         };

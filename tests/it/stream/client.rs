@@ -76,6 +76,11 @@ impl Client {
         self.socket.write_all(bytes).await.unwrap();
     }
 
+    /// Sends as far as the server still reads.
+    pub(crate) async fn try_send(&mut self, bytes: &[u8]) {
+        self.socket.write_all(bytes).await.unwrap_or_default();
+    }
+
     /// Messages with events, until so many events came.
     pub(crate) async fn events(&mut self, count: usize) -> Vec<Value> {
         let (mut messages, mut seen) = (Vec::new(), 0);
@@ -137,6 +142,28 @@ impl Client {
         }
     }
 
+    /// The next frame that the client itself has called for: an answer to its ping or its close.
+    pub(crate) async fn answer(&mut self) -> (u8, Vec<u8>) {
+        loop {
+            match self.frame().await {
+                (1 | 2 | 9, _) => {}
+                answer => return answer,
+            }
+        }
+    }
+
+    /// Sends, and meanwhile takes what comes.
+    pub(crate) async fn send_and_take(&mut self, bytes: &[u8]) {
+        let (mut from, mut to) = self.socket.split();
+        let mut sent = std::pin::pin!(to.write_all(bytes));
+        loop {
+            tokio::select! {
+                done = &mut sent => return done.unwrap(),
+                read = from.read_buf(&mut self.read) => assert!(read.unwrap() > 0, "closed"),
+            }
+        }
+    }
+
     async fn try_frame(&mut self) -> Option<(u8, Vec<u8>)> {
         loop {
             if let Some((frame, length)) = frame(&self.read) {
@@ -176,7 +203,7 @@ impl Client {
             && let Some(((opcode, payload), length)) = frame(rest)
         {
             if opcode == 8 {
-                code = Some(u16::from_be_bytes([payload[0], payload[1]]));
+                code = payload.first_chunk().map(|code| u16::from_be_bytes(*code));
             }
             rest = &rest[length..];
         }
