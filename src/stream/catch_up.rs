@@ -162,12 +162,9 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        if let Some(mut reader) = self.reader.take() {
-            // What it would fetch ahead is for nobody.
-            reader.at = None;
-            if reader.consumer.unassign().is_ok() {
-                self.inner.idle().push(reader);
-            }
+        // It goes on fetching, up to its bound: who comes next may be who had it, at the same place.
+        if let Some(reader) = self.reader.take() {
+            self.inner.idle().push(reader);
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -74,6 +74,7 @@ pub struct Connections {
 #[derive(Debug, Default)]
 struct Inner {
     turns: AtomicU64,
+    is_draining: AtomicBool,
     open: Mutex<HashMap<LeaseId, Entry>>,
 }
 
@@ -101,8 +102,12 @@ impl Connections {
     #[must_use]
     pub fn open(&self, id: LeaseId, listener: Listener) -> Opened {
         let turn = self.inner.turns.fetch_add(1, Ordering::Relaxed);
-        let (ending, ended) = watch::channel(None);
-        self.inner.open().insert(id.clone(), Entry { listener, ending, turn });
+        let mut open = self.inner.open();
+        // Who was on the way in when the server began to stop is sent away like all others.
+        let is_draining = self.inner.is_draining.load(Ordering::Relaxed);
+        let (ending, ended) = watch::channel(is_draining.then_some(End::Restart));
+        open.insert(id.clone(), Entry { listener, ending, turn });
+        drop(open);
         let inner = Arc::clone(&self.inner);
         Opened { inner, id, ending: ended, flow: Arc::default(), kept: Vec::new() }
     }
@@ -135,6 +140,10 @@ impl Connections {
     /// back at once.
     pub async fn drain(&self, over: Duration) {
         const STEPS: u32 = 20;
+        {
+            let _open = self.inner.open();
+            self.inner.is_draining.store(true, Ordering::Relaxed);
+        }
         for step in (0..STEPS).rev() {
             for entry in self.inner.open().values() {
                 if entry.turn % u64::from(STEPS) >= u64::from(step) {
@@ -236,5 +245,7 @@ mod tests {
         };
         tokio::join!(draining.drain(Duration::from_millis(20)), ended);
         assert_eq!(connections.count(), 0);
+        let late = open(&connections, "a");
+        assert_eq!(*late.ending.borrow(), Some(End::Restart));
     }
 }

@@ -252,6 +252,8 @@ impl Asking {
         let headers = [
             (header::CONTENT_TYPE, kind),
             (header::CACHE_CONTROL, "no-store"),
+            // Nothing comes behind a stream.
+            (header::CONNECTION, "close"),
             // Of nginx: what goes through is not to be held back.
             (header::HeaderName::from_static("x-accel-buffering"), "no"),
         ];

@@ -21,7 +21,7 @@ use sluice::stream::end::End;
 use sluice::stream::filter::{Known, Type};
 use sluice::stream::frames::CursorText;
 use sluice::stream::gate::{Failures, Gate};
-use sluice::stream::ids::LeaseId;
+use sluice::stream::ids::{ChannelId, LeaseId, TokenId};
 use sluice::stream::live::{self, LiveTopic};
 use sluice::stream::origins::Origins;
 use sluice::stream::presence::Limits;
@@ -71,24 +71,21 @@ impl Door for OneToken {
         token: Option<&'a str>,
     ) -> BoxFuture<'a, Result<Admitted, Problem>> {
         let good = channel.starts_with("acme") && token == Some("good");
-        let admitted = Admitted {
-            channel: id(channel),
+        let channel = ChannelId::try_from(channel.to_owned()).ok().filter(|_| good);
+        let admitted = channel.map(|channel| Admitted {
             area: format!("id:{channel}").into(),
-            token: id("t1"),
+            channel,
+            token: TokenId::try_from("t1".to_owned()).unwrap(),
             limits: Limits { channel_max: 5, token_max: None },
             fixed: Fixed::default(),
-        };
-        Box::pin(async move { good.then_some(admitted).ok_or_else(Problem::unauthorized) })
+        });
+        Box::pin(async move { admitted.ok_or_else(Problem::unauthorized) })
     }
 
     fn open(&self, listener: Listener, _: Limits) -> BoxFuture<'_, Result<Opened, Problem>> {
         let opened = self.0.open(LeaseId::random().unwrap(), listener);
         Box::pin(async move { Ok(opened) })
     }
-}
-
-fn id<T: TryFrom<String>>(text: &str) -> T {
-    T::try_from(text.to_owned()).ok().unwrap()
 }
 
 /// A cursor that can be read.
@@ -140,6 +137,7 @@ struct Replica {
     stop: CancellationToken,
     served: JoinSet<()>,
     reader: Option<JoinHandle<anyhow::Result<()>>>,
+    shared: Option<Arc<Shared>>,
     _stop: DropGuard,
 }
 
@@ -160,8 +158,9 @@ impl Replica {
             move || live::run(&live, &ring, &Health::default(), &stop)
         });
         let connections = Connections::default();
+        let shared = shared(&ring, live);
         let streams = Streams {
-            shared: shared(&ring, live),
+            shared: Arc::clone(&shared),
             door: Arc::new(OneToken(connections.clone())),
             cursors: Arc::new(Plain),
             connections: connections.clone(),
@@ -178,20 +177,23 @@ impl Replica {
         let ending = (stop.clone(), Duration::from_millis(200));
         let mut served = JoinSet::new();
         served.spawn(Box::pin(server.serve(streams, sockets_max, ending)));
-        let (guard, reader) = (stop.clone().drop_guard(), Some(reader));
-        Self { address, connections, ring, stop, served, reader, _stop: guard }
+        let (guard, reader, shared) = (stop.clone().drop_guard(), Some(reader), Some(shared));
+        Self { address, connections, ring, stop, served, reader, shared, _stop: guard }
     }
 
     /// Sends everyone away, and ends.
     async fn end(mut self) {
         self.stop.cancel();
         self.served.join_next().await.unwrap().unwrap();
+        // Consumers take their time to close.
+        tokio::task::spawn_blocking(move || drop(self)).await.unwrap();
     }
 }
 
 impl Drop for Replica {
     fn drop(&mut self) {
         self.stop.cancel();
+        drop(self.shared.take());
         if let Some(reader) = self.reader.take() {
             reader.join().unwrap().unwrap();
         }

@@ -108,9 +108,9 @@ impl Kafka {
         consumer.commit(&list, CommitMode::Sync).unwrap();
     }
 
-    /// See [`go_live`].
+    /// See [`Live::put`].
     pub(crate) fn go_live(&self, partition: i32, records: &[(&str, String)]) {
-        go_live(&self.settings, partition, records);
+        Live::new(&self.settings).put(partition, records);
     }
 
     /// Every record of a topic, from its beginning, until `count` were read.
@@ -144,21 +144,24 @@ impl Kafka {
     }
 }
 
-/// Puts records into a partition of the live topic, in order: area and lines.
-pub(crate) fn go_live<A: AsRef<str>>(
-    settings: &KafkaSettings,
-    partition: i32,
-    records: &[(A, String)],
-) {
-    let mut config = ClientConfig::new();
-    let producer: BaseProducer =
-        config.set("bootstrap.servers", settings.brokers.join(",")).create().unwrap();
-    for (area, lines) in records {
-        let record = BaseRecord::<str, str>::to(LIVE).partition(partition);
-        let sent = producer.send(record.key(area.as_ref()).payload(lines));
-        sent.map_err(|(error, _)| error).unwrap();
+/// Writes to the live topic, again and again.
+pub(crate) struct Live(BaseProducer);
+
+impl Live {
+    pub(crate) fn new(settings: &KafkaSettings) -> Self {
+        let mut config = ClientConfig::new();
+        Self(config.set("bootstrap.servers", settings.brokers.join(",")).create().unwrap())
     }
-    producer.flush(PATIENCE).unwrap();
+
+    /// Puts records into a partition, in order: area and lines.
+    pub(crate) fn put<A: AsRef<str>>(&self, partition: i32, records: &[(A, String)]) {
+        for (area, lines) in records {
+            let record = BaseRecord::<str, str>::to(LIVE).partition(partition);
+            let sent = self.0.send(record.key(area.as_ref()).payload(lines));
+            sent.map_err(|(error, _)| error).unwrap();
+        }
+        self.0.flush(PATIENCE).unwrap();
+    }
 }
 
 fn text(bytes: Option<&[u8]>) -> String {
