@@ -6,7 +6,10 @@
 
 use std::time::Duration;
 
+use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use axum::middleware::Next;
+use axum::response::Response;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use super::request::Problem;
@@ -64,6 +67,23 @@ impl Origins {
             .expose_headers([header::RETRY_AFTER])
             .max_age(REMEMBERED)
     }
+}
+
+/// Takes the headers for pages off an answer that goes to none: most listeners are no browsers, and
+/// no cache stands between, since streams are not stored.
+pub(super) async fn to_pages_only(request: Request, next: Next) -> Response {
+    let is_of_page = request.headers().contains_key(header::ORIGIN);
+    let mut response = next.run(request).await;
+    if !is_of_page {
+        for name in [
+            header::VARY,
+            header::ACCESS_CONTROL_ALLOW_ORIGIN,
+            header::ACCESS_CONTROL_EXPOSE_HEADERS,
+        ] {
+            response.headers_mut().remove(name);
+        }
+    }
+    response
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::{Extension, State};
 use axum::http::header;
+use axum::middleware::from_fn;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use futures::future::BoxFuture;
@@ -25,7 +26,7 @@ use super::frames::CursorText;
 use super::gate::Gate;
 use super::ids::{ChannelId, TokenId};
 use super::listen::{bare, stream};
-use super::origins::Origins;
+use super::origins::{Origins, to_pages_only};
 use super::presence::Limits;
 use super::request::Problem;
 use super::ring::Place;
@@ -135,9 +136,10 @@ impl Server {
         let router = Router::new()
             .route("/v1/streams/{channel}", get(stream))
             .route("/ecls/subscribe/{area}/{channel}", get(bare))
-            .route("/v1/dictionary", get(dictionary))
-            .with_state(streams)
-            .layer(origins);
+            .layer(origins.clone())
+            .layer(from_fn(to_pages_only))
+            .route("/v1/dictionary", get(dictionary).layer(origins))
+            .with_state(streams);
         let places = Arc::new(Semaphore::new(sockets_max));
         loop {
             // Who comes when all places are taken waits in the kernel's queue.
