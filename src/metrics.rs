@@ -364,4 +364,15 @@ mod tests {
             assert!(text.contains(series), "{series} is missing in\n{text}");
         }
     }
+
+    #[test]
+    fn the_list_of_metrics_names_each() {
+        const LIST: &str = include_str!("../docs/metrics.md");
+        let metrics = Metrics::new(Registry::new(), &["client_geoip".to_owned()]).unwrap();
+        let (ledger, clock) = (Arc::new(Ledger::default()), Default::default());
+        conservation::register(metrics.registry(), ledger, &clock).unwrap();
+        for family in metrics.registry().gather() {
+            assert!(LIST.contains(&format!("`{}", family.name())), "{} is missing", family.name());
+        }
+    }
 }

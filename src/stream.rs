@@ -1,7 +1,7 @@
 //! Call Log Streams: whoever holds an access token hears the calls of their area as they happen.
 //!
 //! In reading order: the live topic is read ([`live`]) into one ring ([`ring`]); a listener comes
-//! ([`server`], `listen`, [`request`]) and listens ([`session`]) from its place on, out of the ring or, where
+//! ([`server`], `listen`, [`request`], [`query`]) and listens ([`session`]) from its place on, out of the ring or, where
 //! that has moved on, out of Kafka again ([`catch_up`]). What it asks for ([`wish`]) decides which
 //! events go out ([`select`], [`filter`]) and what they look like ([`shape`], [`project`], [`ecls`]);
 //! that is made once for all who ask for the same and kept beside the record ([`block`],
@@ -19,6 +19,7 @@ pub mod dictionary;
 pub mod catch_up;
 pub mod origins;
 pub mod request;
+pub mod query;
 pub mod wish;
 pub mod ws;
 pub mod connections;

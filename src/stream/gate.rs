@@ -10,7 +10,8 @@ use ipnet::IpNet;
 
 use crate::clock::{Clock, Millis};
 
-use super::request::{Problem, Query};
+use super::query::Query;
+use super::request::Problem;
 
 /// How long failures count, at least; at most twice as long.
 const MINUTE: Millis = 60_000;

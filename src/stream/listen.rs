@@ -21,9 +21,8 @@ use super::connections::{Listener, Opened};
 use super::end::End;
 use super::frames::{Message as Words, Transport, put_close, put_close_answer};
 use super::io::{Body, Gone, Heard, Sink, Socket, Source};
-use super::request::{
-    Problem, Query, SUBPROTOCOL, Start, bad, offers_subprotocol, opening, token, transport,
-};
+use super::query::{Query, Start, bad};
+use super::request::{Problem, SUBPROTOCOL, offers_subprotocol, opening, token, transport};
 use super::server::{Admitted, Peer, Streams};
 use super::session::outbox::Outbox;
 use super::session::{From, Session, Signals, Wish, messages};

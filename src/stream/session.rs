@@ -9,28 +9,27 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use prometheus::IntGauge;
 use tokio::sync::watch;
 use tokio::task::yield_now;
 use tokio::time::{Instant, timeout};
 
 use super::block::Block;
-use super::catch_up::{CatchUps, Lease, Turn, Wanted};
-use super::connections::Flow;
+use super::catch_up::{Lease, Turn, Wanted};
 use super::end::End;
-use super::frames::{CursorText, Transport, put_pong};
+use super::frames::{Transport, put_pong};
 use super::io::{Sink, Source};
-use super::ring::{Place, Ring, Subscription, Taken};
-use super::shape::{Choice, Shape};
+use super::ring::{Place, Subscription, Taken};
 use super::ws::input::Message;
-use crate::clock::{Clock, Millis};
-use crate::metrics::stream::{GapCause, StreamMetrics};
+use crate::clock::Millis;
+use crate::metrics::stream::GapCause;
 
 mod due;
+mod given;
 pub(crate) mod messages;
 pub mod outbox;
 
 use due::{CANNOT_BE_READ, Timer};
+pub use given::{From, Seal, Shared, Signals, Slow, Wish};
 use outbox::{Outbox, Wrote};
 
 /// What a client is given at once, in bytes of records: so much at first and after a stall, twice
@@ -43,63 +42,6 @@ const READ_BYTES_MAX: usize = 1_024 * 1_024;
 const OPEN_MAX: Duration = Duration::from_secs(15);
 /// Words of ours that may wait; a client that makes us say more is not heard meanwhile.
 const WORDS_MAX: usize = 8;
-
-/// What a client does when it is slower than its events.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Slow {
-    /// It gets from Kafka what the ring has dropped: nothing is lost.
-    #[default]
-    CatchUp,
-    Disconnect,
-}
-
-/// Where a client begins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum From {
-    /// With what comes from now on.
-    Tip,
-    /// With the oldest event that Kafka holds.
-    Earliest,
-    /// With the first record that Kafka got at or after this time.
-    Since(Millis),
-    /// Where it was; what is gone since then is told as a gap.
-    Place(Place),
-}
-
-/// What a client has asked for.
-#[derive(Debug)]
-pub struct Wish {
-    pub area: Arc<str>,
-    pub partition: i32,
-    pub from: From,
-    pub shape: Arc<Shape>,
-    pub choice: Choice,
-    pub slow: Slow,
-    /// It reads events only: Mashery's clients know neither status nor gap nor error.
-    pub is_bare: bool,
-}
-
-/// What all listeners share.
-#[derive(Debug)]
-pub struct Shared {
-    pub ring: Arc<Ring>,
-    pub catch_ups: CatchUps,
-    pub clock: Clock,
-    pub metrics: StreamMetrics,
-    /// 1 while the pipeline of this process takes no more events.
-    pub upstream_stalled: IntGauge,
-}
-
-/// Makes the cursor of a place in this listener's partition, bound to its channel.
-pub type Seal = Arc<dyn Fn(Place) -> CursorText + Send + Sync>;
-
-/// What may come from elsewhere while a listener listens.
-#[derive(Debug)]
-pub struct Signals {
-    /// Set where the stream is to be closed.
-    pub ending: watch::Receiver<Option<End>>,
-    pub flow: Arc<Flow>,
-}
 
 /// One listener.
 pub struct Session<S, R> {
@@ -459,3 +401,6 @@ async fn asked(ending: &mut watch::Receiver<Option<End>>) -> End {
 fn unavailable(error: anyhow::Error) -> End {
     End::Unavailable(format!("{error:#}"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use super::filter::{Filter, Known};
 use super::frames::Transport;
 use super::project::Projection;
-use super::request::{Problem, Query, bad};
+use super::query::{Query, bad};
+use super::request::Problem;
 use super::select::Selections;
 use super::shape::{Asked, Choice, Format, Shape, Shapes};
 

@@ -87,14 +87,14 @@ impl<S: Sink, R: Source> Session<S, R> {
         if !self.outbox.is_empty() && !self.timer.is_stalled && is_due(self.timer.progress, STALL) {
             self.stall();
         }
-        if now >= self.timer.ping {
-            self.timer.ping = now + PING_EVERY;
-            self.ping();
-        }
         if now >= self.timer.status {
             self.timer.status = now + STATUS_EVERY;
             self.tell_sampled();
             self.tell_status();
+        }
+        if now >= self.timer.ping {
+            self.timer.ping = now + PING_EVERY;
+            self.ping();
         }
         Ok(())
     }
@@ -120,7 +120,8 @@ impl<S: Sink, R: Source> Session<S, R> {
             Transport::Sse => ping.extend_from_slice(b":\n\n"),
             Transport::Ndjson => return,
         }
-        if self.outbox.words() == 0 {
+        // Beside a gap and a status; a client that takes nothing has one that waits.
+        if self.outbox.words() <= 2 {
             self.outbox.interject(ping);
         }
     }

@@ -1,0 +1,190 @@
+use std::future::pending;
+use std::io;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use bytes::Bytes;
+use prometheus::{IntGauge, Registry};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::sleep_until;
+
+use super::*;
+use crate::clock::Clock;
+use crate::config::settings::KafkaSettings;
+use crate::metrics::Metrics;
+use crate::stream::catch_up::CatchUps;
+use crate::stream::connections::Flow;
+use crate::stream::dictionary::Dictionary;
+use crate::stream::live::LiveTopic;
+use crate::stream::ring::Ring;
+use crate::stream::shape::{Asked, Choice, Format, Shapes};
+
+/// Takes everything, but for a pause after so many bytes.
+struct Reader {
+    taken: Arc<Mutex<Vec<u8>>>,
+    told: mpsc::UnboundedSender<()>,
+    pause: Option<(usize, Duration)>,
+    until: Option<Instant>,
+}
+
+impl Sink for Reader {
+    async fn write(&mut self, outbox: &mut Outbox) -> io::Result<Wrote> {
+        let taken = self.taken.lock().unwrap().len();
+        let mut room = usize::MAX;
+        if let Some((after, pause)) = self.pause {
+            room = after.saturating_sub(taken);
+            if room == 0 {
+                sleep_until(*self.until.get_or_insert_with(|| Instant::now() + pause)).await;
+                (self.pause, room) = (None, usize::MAX);
+            }
+        }
+        let (bytes, wrote) = outbox.take(room.min(1_000));
+        self.taken.lock().unwrap().extend_from_slice(&bytes);
+        self.told.send(()).unwrap_or_default();
+        Ok(wrote)
+    }
+}
+
+/// What a client says, and then nothing.
+struct Says(mpsc::UnboundedReceiver<Message>);
+
+impl Source for Says {
+    async fn receive(&mut self) -> Result<Message, End> {
+        match self.0.recv().await {
+            Some(message) => Ok(message),
+            None => pending().await,
+        }
+    }
+}
+
+struct Rig {
+    ring: Arc<Ring>,
+    taken: Arc<Mutex<Vec<u8>>>,
+    told: mpsc::UnboundedReceiver<()>,
+    say: mpsc::UnboundedSender<Message>,
+    ending: watch::Sender<Option<End>>,
+    running: JoinSet<End>,
+}
+
+impl Rig {
+    fn start(transport: Transport, pause: Option<(usize, Duration)>) -> Self {
+        let live =
+            LiveTopic { kafka: KafkaSettings::default(), topic: "live".to_owned(), partitions: 1 };
+        let ring = Arc::new(Ring::new(1 << 20));
+        ring.open(0, 0);
+        let shared = Shared {
+            ring: Arc::clone(&ring),
+            catch_ups: CatchUps::new(live),
+            clock: Clock::fixed(0),
+            metrics: Metrics::new(Registry::new(), &[]).unwrap().stream,
+            upstream_stalled: IntGauge::new("stalled", "stalled").unwrap(),
+        };
+        let shapes = Shapes::new(Arc::new(Dictionary::built_in().unwrap()));
+        let (format, batch, zstd, fields) = (Format::Native, false, false, None);
+        let wish = Wish {
+            area: "a".into(),
+            partition: 0,
+            from: From::Place(Place::of(0)),
+            shape: shapes.of(Asked { transport, format, batch, zstd, fields }),
+            choice: Choice::all(),
+            slow: Slow::CatchUp,
+            is_bare: false,
+        };
+        let (taken, (told, heard)) = (Arc::default(), mpsc::unbounded_channel());
+        let (say, says) = mpsc::unbounded_channel();
+        let (ending, asked) = watch::channel(None);
+        let sink = Reader { taken: Arc::clone(&taken), told, pause, until: None };
+        let signals = Signals { ending: asked, flow: Arc::new(Flow::default()) };
+        let seal: Seal = Arc::new(|place: Place| {
+            format!("{:016}{:016}", place.offset, place.index).as_bytes().try_into().unwrap()
+        });
+        let session = Session::new(Arc::new(shared), wish, seal, (sink, Says(says)), signals);
+        let mut running = JoinSet::new();
+        running.spawn(session.run());
+        Self { ring, taken, told: heard, say, ending, running }
+    }
+
+    /// The end, and after how many seconds of the paused clock.
+    async fn end(&mut self, since: Instant) -> (End, u64) {
+        let end = self.running.join_next().await.unwrap().unwrap();
+        (end, since.elapsed().as_secs())
+    }
+
+    fn count(&self, what: &[u8]) -> usize {
+        memchr::memmem::find_iter(&self.taken.lock().unwrap(), what).count()
+    }
+}
+
+/// An empty ping of a server.
+const PING: &[u8] = &[0x89, 0];
+
+#[tokio::test(start_paused = true)]
+async fn n2_pings_go_out_every_20_s_and_who_is_silent_for_60_s_is_closed() {
+    let (since, mut rig) = (Instant::now(), Rig::start(Transport::WebSocket, None));
+    assert_eq!(rig.end(since).await, (End::Silent, 60));
+    // At 20 s and 40 s; statuses that the kernel takes are no sign of life.
+    assert_eq!(rig.count(PING), 2);
+    assert_eq!(rig.count(b"{\"status\""), 12);
+}
+
+#[tokio::test(start_paused = true)]
+async fn n2_what_a_client_sends_is_a_sign_of_life() {
+    let (since, mut rig) = (Instant::now(), Rig::start(Transport::WebSocket, None));
+    for _ in 0..4 {
+        tokio::time::advance(Duration::from_secs(50)).await;
+        rig.say.send(Message::Pong).unwrap();
+        yield_now().await;
+    }
+    assert_eq!(rig.end(since).await, (End::Silent, 260));
+}
+
+#[tokio::test(start_paused = true)]
+async fn n2_events_that_are_taken_are_a_sign_of_life() {
+    let (since, mut rig) = (Instant::now(), Rig::start(Transport::WebSocket, None));
+    for offset in 0..4 {
+        tokio::time::advance(Duration::from_secs(50)).await;
+        rig.ring.push([block(offset, 1)]);
+        yield_now().await;
+    }
+    assert_eq!(rig.end(since).await, (End::Silent, 260));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_cannot_send_lives_by_what_it_takes() {
+    let mut rig = Rig::start(Transport::Sse, None);
+    tokio::time::advance(Duration::from_secs(300)).await;
+    rig.ending.send_replace(Some(End::Disconnected));
+    assert_eq!(rig.end(Instant::now()).await.0, End::Disconnected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_pauses_gets_every_event_once_and_in_order() {
+    // In the middle of a message, between two, before the first.
+    for after in [0, 9_999, 10_000, 20_017, 50_000] {
+        let pause = Some((after, Duration::from_secs(30)));
+        let mut rig = Rig::start(Transport::Ndjson, pause);
+        rig.ring.push((0..100).map(|offset| block(offset, 10)));
+        while rig.count(b"\"n\":999,") == 0 {
+            rig.told.recv().await.unwrap();
+        }
+        rig.ending.send_replace(Some(End::Disconnected));
+        rig.end(Instant::now()).await;
+        let text = String::from_utf8(rig.taken.lock().unwrap().clone()).unwrap();
+        let numbers: Vec<u64> = text
+            .lines()
+            .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
+            .filter_map(|message| message["data"][0]["n"].as_u64())
+            .collect();
+        assert!(numbers == (0..1_000).collect::<Vec<_>>(), "{after}: {numbers:?}");
+        // The pause was one: what was told and forgotten came again.
+        assert!(text.matches("{\"status\"").count() >= 2, "{after}");
+    }
+}
+
+/// A record of so many events, numbered through.
+fn block(offset: i64, events: i64) -> Block {
+    let line = |n| format!("{{\"n\":{n},\"pad\":\"{}\"}}\n", "x".repeat(150));
+    let lines: String = (offset * events..(offset + 1) * events).map(line).collect();
+    Block::new(("a".into(), 0, offset), 0, Bytes::from(lines))
+}
