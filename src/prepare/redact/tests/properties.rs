@@ -152,10 +152,8 @@ fn hide_broken(text: &mut String) {
             hide_broken(&mut hidden);
             if hidden != inner {
                 // Blanks around the string stay.
-                let (head, tail) = (text.trim_start(), text.trim_end());
-                let start = &text[..text.len() - head.len()];
-                let end = &text[tail.len()..];
-                *text = [start, &serde_json::to_string(&hidden).unwrap(), end].concat();
+                let hidden = serde_json::to_string(&hidden).unwrap();
+                *text = text.replace(text.trim(), &hidden);
             }
         }
         Err(_) if text.contains('"') => cover::MASK.clone_into(text),
