@@ -1,7 +1,7 @@
 //! The secrets of Call Log Streams that nobody configured: the key of the cursors, and the
 //! administrators' token, of which the control topic gets a digest only.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio_util::sync::CancellationToken;
@@ -19,7 +19,6 @@ use super::Task;
 /// Who makes them, in the audit trail.
 const ACTOR: &str = "setup";
 const TIMEOUT: Duration = Duration::from_secs(30);
-const AGAIN: Duration = Duration::from_millis(250);
 
 /// Makes what is neither configured nor there; answers whether anything was, or with a dry run
 /// would be. `is_topic_there` is whether the control topic can be asked at all.
@@ -41,7 +40,7 @@ pub async fn make(
     };
     let (control, state) = if is_topic_there {
         let (control, _) = log::start(log, Health::default(), stop)?;
-        let state = newest(&control).await?;
+        let state = control.fresh(TIMEOUT).await?;
         (Some(control), state)
     } else {
         (None, std::sync::Arc::default())
@@ -50,18 +49,6 @@ pub async fn make(
     let key = cursor_key(settings, control.as_ref(), &state, say).await?;
     let token = admin_token(settings, control.as_ref(), (&state, task), say).await?;
     Ok(key || token)
-}
-
-/// The state as it is now. A topic that was made just now has no leader for a moment.
-async fn newest(control: &Control) -> anyhow::Result<std::sync::Arc<State>> {
-    let since = Instant::now();
-    loop {
-        match control.fresh(TIMEOUT).await {
-            Ok(state) => return Ok(state),
-            Err(unavailable) if since.elapsed() > TIMEOUT => return Err(unavailable.into()),
-            Err(_) => tokio::time::sleep(AGAIN).await,
-        }
-    }
 }
 
 /// Without `control` it is only said what would be done.

@@ -8,7 +8,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
@@ -32,6 +32,8 @@ use self::reader::PARTITION;
 
 /// Commands of this replica that wait for their answers at a time; more wait for one of these.
 const COMMANDS_WAITING_MAX: usize = 64;
+/// Where the topic's end was not told, it is asked for again this much later.
+const ASK_AGAIN: Duration = Duration::from_millis(250);
 
 /// What the log needs to know.
 #[derive(Debug, Clone)]
@@ -232,9 +234,22 @@ impl Control {
         fresh.unwrap_or_else(|_| Err("not in time".to_owned())).map_err(Unavailable)
     }
 
+    /// The topic's end. Its partition may be without a leader for a moment, as it is when the topic
+    /// was made just now.
+    async fn end(&self, within: Duration) -> Result<u64, String> {
+        let since = Instant::now();
+        loop {
+            let left = within.saturating_sub(since.elapsed());
+            match self.ends.ask(&self.writer, left).await {
+                Err(_) if left > ASK_AGAIN => tokio::time::sleep(ASK_AGAIN).await,
+                answer => return answer,
+            }
+        }
+    }
+
     async fn caught_up(&self, within: Duration) -> Result<Arc<State>, String> {
         let before = *self.shared.next.borrow();
-        let end = self.ends.ask(&self.writer, within).await?;
+        let end = self.end(within).await?;
         if end < before {
             return Err("the topic ends before what was read of it: it was made anew".to_owned());
         }
