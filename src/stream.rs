@@ -7,6 +7,8 @@
 //! that is made once for all who ask for the same and kept beside the record ([`block`],
 //! [`frames`]), until the stream ends ([`end`]).
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 pub mod topic_id;
 pub mod live;
 pub mod block;
@@ -41,3 +43,8 @@ pub mod seal;
 pub mod filter;
 pub mod ecls;
 pub mod api;
+
+/// Locks what stays right whatever a panic left undone, since each change is whole or made again.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

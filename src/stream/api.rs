@@ -24,7 +24,7 @@ use super::gate::Gate;
 use super::ids::CommandId;
 use super::presence::Presence;
 use super::request::Problem;
-use super::server::{HEAD_TIMEOUT, Peer, serve_one};
+use super::server::{HEAD_TIMEOUT, next, serve_one};
 
 pub mod access;
 pub mod session;
@@ -93,21 +93,11 @@ pub async fn serve(listener: TcpListener, api: Api, stop: CancellationToken) {
     let places = Arc::new(Semaphore::new(SOCKETS_MAX));
     let mut open = JoinSet::new();
     loop {
-        let place = tokio::select! {
+        let (socket, peer) = tokio::select! {
             () = stop.cancelled() => return,
             Some(_) = open.join_next() => continue,
-            place = Arc::clone(&places).acquire_owned() => place,
+            next = next(&listener, &places) => next,
         };
-        let accepted = tokio::select! {
-            () = stop.cancelled() => return,
-            accepted = listener.accept() => accepted,
-        };
-        let Ok((socket, address)) = accepted else {
-            // Out of descriptors, mostly: it passes when others close.
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-            continue;
-        };
-        let peer = Peer::new(address, place);
         open.spawn(serve_one(socket, (peer, HEAD_TIMEOUT), router.clone()));
     }
 }

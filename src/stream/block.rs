@@ -2,13 +2,14 @@
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
 
 use crate::clock::Millis;
 
 use super::frames::Frames;
+use super::locked;
 use super::select::Passes;
 use super::shape::FramesKey;
 
@@ -95,11 +96,6 @@ impl Block {
     pub fn passes(&self) -> MutexGuard<'_, Vec<(u64, Arc<Passes>)>> {
         locked(&self.passes)
     }
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // What a panic leaves undone is made when it is asked for next.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

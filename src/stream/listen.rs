@@ -19,13 +19,13 @@ use tracing::debug;
 
 use super::connections::{Listener, Opened};
 use super::end::End;
-use super::frames::{Message as Words, Transport, put_close, put_close_answer};
+use super::frames::Transport;
 use super::io::{Body, Gone, Heard, Sink, Socket, Source};
 use super::query::{Query, Start, bad};
 use super::request::{Problem, SUBPROTOCOL, offers_subprotocol, opening, token, transport};
 use super::server::{Admitted, Peer, Streams};
 use super::session::outbox::Outbox;
-use super::session::{From, Session, Signals, Wish, messages};
+use super::session::{From, Session, Signals, Wish, farewell};
 use super::shape::Format;
 use super::ws::input::Message;
 
@@ -53,9 +53,7 @@ pub(super) async fn stream(
 ) -> Response {
     let metrics = streams.shared.metrics.clone();
     let answer = async {
-        one_host(&request)?;
-        streams.origins.check(request.headers())?;
-        let transport = transport(request.headers())?;
+        let transport = entered(&streams, &request)?;
         let mut query = Query::read(query.as_deref().unwrap_or_default())?;
         if query.hello && transport != Transport::WebSocket {
             return Err(bad("`hello` is for WebSockets: nobody else has a first message"));
@@ -84,9 +82,7 @@ pub(super) async fn bare(
 ) -> Response {
     let metrics = streams.shared.metrics.clone();
     let answer = async {
-        one_host(&request)?;
-        streams.origins.check(request.headers())?;
-        let transport = transport(request.headers())?;
+        let transport = entered(&streams, &request)?;
         if transport != Transport::WebSocket {
             return Err(Problem::new(426, "no-transport", "ask for a WebSocket here"));
         }
@@ -295,21 +291,16 @@ fn taken_over(upgraded: Upgraded) -> Option<(TcpStream, Bytes)> {
 
 /// Says why nothing comes, and closes.
 async fn refuse(end: &End, sink: &mut impl Sink) {
-    const LAST_WORDS_MAX: Duration = Duration::from_secs(1);
-    let mut words = Vec::new();
-    match (end.farewell(), end) {
-        (Some(farewell), _) => {
-            let text = messages::error(&farewell, None);
-            Words::text(Transport::WebSocket, &[&text]).put(&mut words);
-            put_close(&mut words, farewell.code, &farewell.detail);
-        }
-        (None, End::Closed(code)) => put_close_answer(&mut words, *code),
-        (None, _) => return,
-    }
     let mut outbox = Outbox::default();
-    outbox.say(words);
-    let last_words = async { while !outbox.is_empty() && sink.write(&mut outbox).await.is_ok() {} };
-    timeout(LAST_WORDS_MAX, last_words).await.unwrap_or_default();
+    outbox.say(farewell::words(end, Transport::WebSocket, None, false));
+    farewell::say(&mut outbox, sink).await;
+}
+
+/// How the client takes its events, if it may ask at all: one host, and an origin that is allowed.
+fn entered(streams: &Streams, request: &Request) -> Result<Transport, Problem> {
+    one_host(request)?;
+    streams.origins.check(request.headers())?;
+    transport(request.headers())
 }
 
 /// Whether a path names an area: as it is, or without the kind before its colon.

@@ -5,10 +5,11 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
 use super::filter::{Filter, Matcher, Slots, Table, TableFull};
 use super::lines::Lines;
+use super::locked;
 use super::ring::Block;
 
 /// The filters of all areas that are listened to; clones share them.
@@ -207,11 +208,6 @@ pub fn is_sampled(offset: i64, index: u32, one_in: u32) -> bool {
     hash = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
     hash = (hash ^ (hash >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
     (hash ^ (hash >> 33)).is_multiple_of(u64::from(one_in))
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Each change is whole, or only a matter of what is judged once more.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -36,6 +36,8 @@ use super::wish::{Fixed, Offer};
 /// The head of a request: its lines and headers.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
 const HEADERS_MAX: usize = 64;
+/// How long to wait where nobody can be accepted.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
 /// How long a client may take for the head of its request.
 pub(super) const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -142,26 +144,27 @@ impl Server {
             .with_state(streams);
         let places = Arc::new(Semaphore::new(sockets_max));
         loop {
-            // Who comes when all places are taken waits in the kernel's queue.
-            let place = tokio::select! {
+            let (socket, peer) = tokio::select! {
                 () = stop.cancelled() => break,
-                place = Arc::clone(&places).acquire_owned() => place,
+                next = next(&self.listener, &places) => next,
             };
-            let accepted = tokio::select! {
-                () = stop.cancelled() => break,
-                accepted = self.listener.accept() => accepted,
-            };
-            let Ok((socket, address)) = accepted else {
-                // Out of descriptors, mostly: it passes when others close.
-                tokio::time::sleep(Duration::from_millis(50)).await;
-                continue;
-            };
-            let peer = Peer::new(address, place);
             tasks.spawn(serve_one(socket, (peer, self.head_timeout), router.clone()));
         }
         drop(self.listener);
         connections.drain(drain).await;
         tasks.close();
+    }
+}
+
+/// The next who comes. Where all places are taken, it waits in the kernel's queue.
+pub(super) async fn next(listener: &TcpListener, places: &Arc<Semaphore>) -> (TcpStream, Peer) {
+    let place = Arc::clone(places).acquire_owned().await;
+    loop {
+        if let Ok((socket, address)) = listener.accept().await {
+            return (socket, Peer::new(address, place));
+        }
+        // Out of descriptors, mostly: it passes when others close.
+        tokio::time::sleep(ACCEPT_AGAIN).await;
     }
 }
 
@@ -195,10 +198,7 @@ pub(super) struct Peer {
 }
 
 impl Peer {
-    pub(super) fn new(
-        address: SocketAddr,
-        place: Result<OwnedSemaphorePermit, AcquireError>,
-    ) -> Self {
+    fn new(address: SocketAddr, place: Result<OwnedSemaphorePermit, AcquireError>) -> Self {
         Self { address, _place: Arc::new(place) }
     }
 }

@@ -24,8 +24,9 @@ use crate::clock::Millis;
 use crate::metrics::stream::GapCause;
 
 mod due;
+pub(crate) mod farewell;
 mod given;
-pub(crate) mod messages;
+mod messages;
 pub mod outbox;
 
 use due::{CANNOT_BE_READ, Timer};
@@ -249,7 +250,7 @@ impl<S: Sink, R: Source> Session<S, R> {
         }
         self.subscription.news.borrow_and_update();
         self.subscription.opened.borrow_and_update();
-        let ring = Arc::clone(&self.shared.ring);
+        let ring = &self.shared.ring;
         match ring.take(&self.wish.area, self.wish.partition, self.place, self.turn_bytes) {
             Taken::Blocks(blocks, next) => {
                 (self.timer.closed, self.lease) = (None, None);

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 
 use crate::outcome::labels;
 
@@ -10,6 +10,7 @@ use super::dictionary::Dictionary;
 use super::ecls;
 use super::frames::{CursorText, Frames, Framing, Message, Opcode, Transport};
 use super::lines::Lines;
+use super::locked;
 use super::project::Projection;
 use super::ring::{Block, Place};
 use super::select::{Passes, Selection, is_sampled};
@@ -352,11 +353,6 @@ fn runs(frames: Range<usize>, takes: impl Fn(usize) -> bool) -> Vec<Range<usize>
         }
     }
     runs
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Lists of what is in use or idle: each change is whole.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

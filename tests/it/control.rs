@@ -27,16 +27,8 @@ struct Replica {
     _stop: DropGuard,
 }
 
-fn kafka() -> Kafka {
-    let mut kafka = Kafka::start(1);
-    // The mock cluster answers a fetch when this is over, not when there is something.
-    let wait = ("fetch.wait.max.ms".to_owned(), "10".to_owned());
-    kafka.settings.properties.push(wait);
-    kafka
-}
-
 fn with_topic() -> Kafka {
-    let kafka = kafka();
+    let kafka = Kafka::quick(1);
     kafka.cluster.create_topic(TOPIC, 1, 1).unwrap();
     kafka
 }
@@ -244,7 +236,7 @@ fn produce(kafka: &Kafka, payload: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_topic_that_comes_later_is_read() {
-    let kafka = kafka();
+    let kafka = Kafka::quick(1);
     let one = replica(&kafka, PATIENCE);
     until("the trouble is told", || one.why().is_some()).await;
     kafka.cluster.create_topic(TOPIC, 1, 1).unwrap();

@@ -40,16 +40,8 @@ pub(crate) struct Replica {
     _stop: DropGuard,
 }
 
-fn kafka() -> Kafka {
-    let mut kafka = Kafka::start(1);
-    // The mock cluster answers a fetch when this is over, not when there is something.
-    let wait = ("fetch.wait.max.ms".to_owned(), "10".to_owned());
-    kafka.settings.properties.push(wait);
-    kafka
-}
-
 fn with_topic() -> Kafka {
-    let kafka = kafka();
+    let kafka = Kafka::quick(1);
     kafka.cluster.create_topic(TOPIC, PARTITIONS, 1).unwrap();
     kafka
 }
@@ -255,7 +247,7 @@ async fn while_kafka_is_away_open_streams_go_on_and_nobody_new_is_admitted() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_is_admitted_before_the_topic_was_read_to_its_end() {
-    let kafka = kafka();
+    let kafka = Kafka::quick(1);
     let one = Replica::begin(&kafka.settings, TOPIC, "r1");
     let refused = one.enter(FIVE).await.unwrap_err();
     assert!(matches!(refused, Refused::Unavailable(_)), "{refused:?}");

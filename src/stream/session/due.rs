@@ -4,14 +4,14 @@ use std::pin::Pin;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tokio::time::{Instant, Sleep, sleep_until, timeout};
+use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::messages::{self, Gap, Status};
-use super::{OPEN_MAX, Session, TURN_BYTES_MIN};
+use super::messages::{Gap, Status};
+use super::{OPEN_MAX, Session, TURN_BYTES_MIN, farewell};
 use crate::clock::Millis;
 use crate::metrics::stream::GapCause;
 use crate::stream::end::End;
-use crate::stream::frames::{Message, Opcode, Transport, put_close, put_close_answer, put_header};
+use crate::stream::frames::{Message, Opcode, Transport, put_header};
 use crate::stream::io::{Sink, Source};
 use crate::stream::ring::Place;
 
@@ -22,8 +22,6 @@ const PING_EVERY: Duration = Duration::from_secs(20);
 /// Events that are taken, and whatever the client sends, are signs of life (N2).
 const SILENCE_MAX: Duration = Duration::from_secs(60);
 const STATUS_EVERY: Duration = Duration::from_secs(5);
-/// How long the last words may take.
-const LAST_WORDS_MAX: Duration = Duration::from_secs(1);
 pub(super) const CANNOT_BE_READ: &str = "the live topic cannot be read";
 
 /// When what is due.
@@ -194,36 +192,14 @@ impl<S: Sink, R: Source> Session<S, R> {
         self.outbox.say(words);
     }
 
-    /// The last words: why, and from where to go on.
+    /// Ends the message that is being written, and says the last words.
     pub(super) async fn farewell(&mut self, end: &End) {
         let place = self.outbox.keep_current().unwrap_or(self.written);
-        let is_websocket = self.wish.shape.asked.transport == Transport::WebSocket;
-        let mut close = Vec::new();
-        match (end.farewell(), end) {
-            (Some(farewell), _) => {
-                let cursor = (self.seal)(place);
-                let text = messages::error(&farewell, Some(&cursor));
-                let mut words = Vec::new();
-                if !self.wish.is_bare {
-                    // A browser comes back by itself with the last id, also where no event had one.
-                    let parts = [&text[..]];
-                    let message = Message::text(self.wish.shape.asked.transport, &parts);
-                    Message { id: Some(&cursor), ..message }.put(&mut words);
-                }
-                self.outbox.say(words);
-                put_close(&mut close, farewell.code, &farewell.detail);
-            }
-            // Its own close is answered with one (RFC 6455, section 5.5.1).
-            (None, End::Closed(code)) => put_close_answer(&mut close, *code),
-            (None, _) => return,
+        let (transport, cursor) = (self.wish.shape.asked.transport, (self.seal)(place));
+        let words = farewell::words(end, transport, Some(&cursor), self.wish.is_bare);
+        if !words.is_empty() {
+            self.outbox.say(words);
+            farewell::say(&mut self.outbox, &mut self.sink).await;
         }
-        if is_websocket {
-            self.outbox.say(close);
-        }
-        let last_words = async {
-            while !self.outbox.is_empty() && self.sink.write(&mut self.outbox).await.is_ok() {}
-        };
-        // Who does not read the last words has the cursor of its last event.
-        timeout(LAST_WORDS_MAX, last_words).await.unwrap_or_default();
     }
 }

@@ -71,7 +71,7 @@ impl Status {
 }
 
 /// `{"error":{…}}`: why the stream ends, and from where to go on.
-pub(crate) fn error(farewell: &Farewell, cursor: Option<&CursorText>) -> Vec<u8> {
+pub(super) fn error(farewell: &Farewell, cursor: Option<&CursorText>) -> Vec<u8> {
     let mut text = b"{\"error\":{\"type\":".to_vec();
     json::write_string(&mut text, farewell.kind.label());
     text.extend_from_slice(b",\"detail\":");

@@ -182,11 +182,9 @@ pub(super) async fn ask(
 }
 
 pub(super) fn kafka() -> Kafka {
-    let mut kafka = Kafka::start(1);
+    let kafka = Kafka::quick(1);
     kafka.cluster.create_topic("control", 1, 1).unwrap();
     kafka.cluster.create_topic("presence", 2, 1).unwrap();
-    // The mock cluster answers a fetch when this is over, not when there is something.
-    kafka.settings.properties.push(("fetch.wait.max.ms".to_owned(), "10".to_owned()));
     kafka
 }
 

@@ -59,6 +59,15 @@ impl Kafka {
         Self { cluster, settings }
     }
 
+    /// With records that come at once: the mock cluster answers a fetch when its time is over, not
+    /// when there is something.
+    pub(crate) fn quick(partitions: i32) -> Self {
+        let mut kafka = Self::start(partitions);
+        let wait = ("fetch.wait.max.ms".to_owned(), "10".to_owned());
+        kafka.settings.properties.push(wait);
+        kafka
+    }
+
     fn config(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", self.cluster.bootstrap_servers());
