@@ -173,6 +173,10 @@ impl<S: Sink, R: Source> Session<S, R> {
 
     /// It is closed for its slowness: what it would miss if it came back at the tip.
     pub(super) fn tell_slow(&mut self) {
+        // What waits does not go out any more: it is missed as well.
+        if let Some(place) = self.outbox.keep_current() {
+            (self.place, self.written) = (place, place);
+        }
         let tip = self.shared.ring.end(self.wish.partition).unwrap_or(self.place.offset);
         self.tell_gap(GapCause::Slow, None, (self.place, Place::of(tip)), None);
     }

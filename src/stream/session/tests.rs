@@ -73,6 +73,10 @@ struct Rig {
 
 impl Rig {
     fn start(transport: Transport, pause: Option<(usize, Duration)>) -> Self {
+        Self::with(transport, pause, Slow::CatchUp)
+    }
+
+    fn with(transport: Transport, pause: Option<(usize, Duration)>, slow: Slow) -> Self {
         let live =
             LiveTopic { kafka: KafkaSettings::default(), topic: "live".to_owned(), partitions: 1 };
         let ring = Arc::new(Ring::new(1 << 20));
@@ -92,7 +96,7 @@ impl Rig {
             from: From::Place(Place::of(0)),
             shape: shapes.of(Asked { transport, format, batch, zstd, fields }),
             choice: Choice::all(),
-            slow: Slow::CatchUp,
+            slow,
             is_bare: false,
         };
         let (taken, (told, heard)) = (Arc::default(), mpsc::channel(MESSAGES_MAX));
@@ -184,6 +188,32 @@ async fn a_client_that_pauses_gets_every_event_once_and_in_order() {
         // The pause was one: what was told and forgotten came again.
         assert!(text.matches("{\"status\"").count() >= 2, "{after}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_gap_of_a_slow_client_begins_where_its_last_event_ends() {
+    // Not long enough for a stall: what waits is not forgotten yet.
+    let pause = Some((5_000, Duration::from_millis(500)));
+    let mut rig = Rig::with(Transport::Ndjson, pause, Slow::Disconnect);
+    rig.ring.push((0..10).map(|offset| block(offset, 10)));
+    while rig.taken.lock().unwrap().len() < 5_000 {
+        rig.told.recv().await.unwrap();
+    }
+    // More than the ring holds.
+    rig.ring.push((10..1_000).map(|offset| block(offset, 10)));
+    assert_eq!(rig.end(Instant::now()).await.0, End::Slow);
+    let text = String::from_utf8(rig.taken.lock().unwrap().clone()).unwrap();
+    let messages: Vec<serde_json::Value> =
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let last = messages.iter().rfind(|message| message.get("data").is_some()).unwrap();
+    let find = |name: &str| messages.iter().find_map(|message| message.get(name)).unwrap();
+    assert_eq!(find("gap")["cause"], "slow_consumer");
+    let from = find("gap")["from"].as_str().unwrap();
+    assert_eq!(find("error")["cursor"], from);
+    // The end of a record and the beginning of the next are one place.
+    let (offset, index) = from.split_at(16);
+    let next = offset.parse::<u64>().unwrap() * 10 + index.parse::<u64>().unwrap();
+    assert_eq!(last["data"][0]["n"].as_u64(), Some(next - 1));
 }
 
 /// A record of so many events, numbered through.
