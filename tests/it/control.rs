@@ -176,8 +176,10 @@ async fn asking_again_under_the_same_id_applies_nothing_twice() {
 #[tokio::test(flavor = "multi_thread")]
 async fn while_kafka_is_away_nothing_is_decided_and_the_state_is_still_told() {
     let kafka = with_topic();
+    let patient = replica(&kafka, PATIENCE);
+    let made = patient.give(generate("a")).await.unwrap().made;
     let one = replica(&kafka, Duration::from_secs(1));
-    let made = one.give(generate("a")).await.unwrap().made;
+    until("it is read", || one.control.state().channel_of("a").is_some()).await;
     kafka.cluster.broker_down(1).unwrap();
 
     let id = id("asked-in-vain");
@@ -194,7 +196,6 @@ async fn while_kafka_is_away_nothing_is_decided_and_the_state_is_still_told() {
 
     kafka.cluster.broker_up(1).unwrap();
     until("the trouble is over", || one.why().is_none()).await;
-    let patient = replica(&kafka, PATIENCE);
     patient.give_as(&id, command).await.unwrap();
     assert_eq!(one.shape().await, patient.shape().await);
     let state = one.control.state();
