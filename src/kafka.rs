@@ -289,9 +289,13 @@ pub struct Ear {
 }
 
 impl Ear {
-    /// Notes an error. "All brokers are down" tells less than what came before it.
+    /// Notes an error. "All brokers are down" tells less than what came before it, and to be at a
+    /// partition's end is no error.
     pub fn hear(&self, error: &KafkaError, reason: &str) {
         let Some(code) = error.rdkafka_error_code() else { return };
+        if code == RDKafkaErrorCode::PartitionEOF {
+            return;
+        }
         let mut last = self.last.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if code != RDKafkaErrorCode::AllBrokersDown || last.is_none() {
             // Behind the cause stands how long it took and how often it was the same: never twice
@@ -345,4 +349,23 @@ impl ClientContext for SharedEar {
 /// comes as an error too.
 pub fn log(level: rdkafka::config::RDKafkaLogLevel, facility: &str, message: &str) {
     tracing::debug!(?level, facility, message, "librdkafka");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_heard_last_is_a_cause() {
+        let ear = Ear::default();
+        let check = |code, reason: &str, expected: Option<&str>| {
+            ear.hear(&KafkaError::Global(code), reason);
+            assert_eq!(ear.last().as_deref(), expected, "{reason}");
+        };
+        check(RDKafkaErrorCode::PartitionEOF, "at its end", None);
+        check(RDKafkaErrorCode::AllBrokersDown, "all are down", Some("all are down"));
+        check(RDKafkaErrorCode::Resolve, "no host (after 3ms)", Some("no host"));
+        check(RDKafkaErrorCode::AllBrokersDown, "all are down", Some("no host"));
+        check(RDKafkaErrorCode::PartitionEOF, "at its end", Some("no host"));
+    }
 }

@@ -30,6 +30,9 @@ const POLL: Duration = Duration::from_millis(100);
 const PROBE_EVERY: Duration = Duration::from_secs(1);
 /// Between two looks whether the topic has as many partitions as it had.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
+/// So many looks in a row without an answer are a trouble. One is not: a broker that is slow with
+/// it still brings the records, and where it does not, a request's own time is over before.
+const LOOKS_IN_VAIN_MAX: u32 = 3;
 /// Before a topic with a record that this build cannot read is read again. Such a record is gone
 /// when its lease is released and the topic was compacted.
 const READ_AGAIN_AFTER: Duration = Duration::from_secs(30);
@@ -42,6 +45,7 @@ pub(super) fn run(shared: &Shared, stop: &CancellationToken) {
         shared,
         partitions: Vec::new(),
         look_at: Instant::now() + LOOK_EVERY,
+        looks_in_vain: 0,
         is_time_the_brokers: true,
     };
     while !stop.is_cancelled() {
@@ -64,6 +68,8 @@ struct Reader<'a> {
     partitions: Vec<Partition>,
     /// When to ask whether the topic is there and has as many partitions.
     look_at: Instant,
+    /// How many in a row, up to now, had no answer.
+    looks_in_vain: u32,
     is_time_the_brokers: bool,
 }
 
@@ -217,12 +223,17 @@ impl Reader<'_> {
             return true;
         }
         self.look_at = Instant::now() + LOOK_EVERY;
-        match kafka::partition_count(consumer, &self.shared.settings.topic, PROBE_EVERY) {
+        let found = kafka::partition_count(consumer, &self.shared.settings.topic, PROBE_EVERY);
+        self.looks_in_vain = if found.is_ok() { 0 } else { self.looks_in_vain + 1 };
+        match found {
             Ok(count) if count == self.partitions.len() => self.well(),
             Ok(count) => {
                 let before = self.partitions.len();
                 warn!(count, before, "the presence topic has other partitions, reading it again");
                 return false;
+            }
+            Err(_) if self.looks_in_vain < LOOKS_IN_VAIN_MAX => {
+                self.look_at = Instant::now() + PROBE_EVERY;
             }
             Err(reason) => self.trouble(&consumer.context().last().unwrap_or(reason)),
         }
