@@ -76,6 +76,9 @@ struct Reader<'a> {
 struct Partition {
     /// Behind the last record that was read; from the oldest one on.
     next: Offset,
+    /// Behind the last record that was there when this client was made. librdkafka tells of a
+    /// partition's end only where nothing comes for a moment: in a busy one never.
+    end: i64,
     /// Until it was read to its end.
     leftovers: Option<Leftovers>,
 }
@@ -99,7 +102,11 @@ impl Reader<'_> {
             self.begin(count);
         }
         let mut assignment = TopicPartitionList::new();
-        for (number, partition) in (0..).zip(&self.partitions) {
+        for (number, partition) in (0..).zip(&mut self.partitions) {
+            if partition.leftovers.is_some() {
+                let ends = consumer.fetch_watermarks(&settings.topic, number, kafka::ASK_TIMEOUT);
+                (_, partition.end) = ends?;
+            }
             assignment.add_partition_offset(&settings.topic, number, partition.next)?;
         }
         consumer.assign(&assignment)?;
@@ -109,7 +116,11 @@ impl Reader<'_> {
 
     /// Forgets what was read. Nobody is admitted before it was read again.
     fn begin(&mut self, count: usize) {
-        let new = || Partition { next: Offset::Beginning, leftovers: Some(Leftovers::default()) };
+        let new = || Partition {
+            next: Offset::Beginning,
+            end: i64::MAX,
+            leftovers: Some(Leftovers::default()),
+        };
         self.partitions = std::iter::repeat_with(new).take(count).collect();
         let mut view = self.shared.view();
         let trouble = view.trouble.take();
@@ -121,7 +132,10 @@ impl Reader<'_> {
         while !stop.is_cancelled() {
             let goes_on = match consumer.poll(POLL) {
                 Some(Ok(message)) => match self.take(&message) {
-                    Ok(()) => true,
+                    Ok(()) => {
+                        self.passed(message.partition(), message.offset());
+                        true
+                    }
                     Err(reason) => {
                         self.trouble(&reason);
                         self.begin(0);
@@ -179,6 +193,13 @@ impl Reader<'_> {
             None => {}
         }
         Ok(())
+    }
+
+    fn passed(&mut self, number: i32, offset: i64) {
+        let partition = usize::try_from(number).ok().and_then(|place| self.partitions.get(place));
+        if partition.is_some_and(|partition| offset + 1 >= partition.end) {
+            self.at_end(number);
+        }
     }
 
     fn at_end(&mut self, number: i32) {
