@@ -76,6 +76,12 @@ pub(crate) fn now_us() -> u64 {
 }
 
 pub(crate) fn main() {
+    // A task that fails ends the whole process, which the bench notices.
+    let tell = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |why| {
+        tell(why);
+        std::process::exit(1);
+    }));
     let mut line = String::new();
     std::io::stdin().read_line(&mut line).unwrap();
     let task: Task = serde_json::from_str(&line).unwrap();

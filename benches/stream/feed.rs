@@ -5,14 +5,32 @@ use std::time::Duration;
 
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions};
-use rdkafka::client::DefaultClientContext;
-use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer as _, ThreadedProducer};
+use rdkafka::client::{ClientContext, DefaultClientContext};
+use rdkafka::producer::{
+    BaseRecord, DeliveryResult, Producer as _, ProducerContext, ThreadedProducer,
+};
 
 use super::driver::now_us;
 use super::server::AREA;
 
+/// Ends the bench where a record cannot be written.
+struct Loud;
+
+impl ClientContext for Loud {}
+
+impl ProducerContext for Loud {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        if let Err((error, _)) = result {
+            println!("a record was not written: {error}");
+            std::process::exit(1);
+        }
+    }
+}
+
 pub(crate) struct Feed {
-    producer: ThreadedProducer<DefaultProducerContext>,
+    producer: ThreadedProducer<Loud>,
     topic: String,
     partition: i32,
     /// Events so far.
@@ -28,7 +46,7 @@ impl Feed {
             .set("batch.size", "1000000")
             .set("queue.buffering.max.messages", "100000")
             .set("queue.buffering.max.kbytes", "262144")
-            .create()
+            .create_with_context(Loud)
             .unwrap();
         Self { producer, topic: topic.to_owned(), partition, made: 0, payload: String::new() }
     }

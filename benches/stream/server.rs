@@ -64,7 +64,7 @@ impl Server {
             .unwrap();
         let made = generate(api);
         let text = |pointer: &str| made.pointer(pointer).unwrap().as_str().unwrap().to_owned();
-        Self {
+        let server = Self {
             child,
             guard,
             brokers: brokers.to_owned(),
@@ -74,7 +74,10 @@ impl Server {
             name,
             _folder: folder,
             index,
-        }
+        };
+        // Nobody is let in before the presence topic was read.
+        await_it("a stream", || server.takes("").then_some(()));
+        server
     }
 
     pub(crate) fn task(&self, query: &str, sockets: usize, is_whole: bool) -> Task {
@@ -171,12 +174,18 @@ fn generate(port: u16) -> Value {
         socket.read_to_string(&mut answer).ok()?;
         answer.starts_with("HTTP/1.1 201").then_some(answer)
     };
+    let answer = await_it("a channel", ask);
+    let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+    serde_json::from_str(body).unwrap()
+}
+
+/// Asks until there is an answer.
+fn await_it<T>(what: &str, ask: impl Fn() -> Option<T>) -> T {
     for _ in 0..300 {
         if let Some(answer) = ask() {
-            let (_, body) = answer.split_once("\r\n\r\n").unwrap();
-            return serde_json::from_str(body).unwrap();
+            return answer;
         }
         std::thread::sleep(Duration::from_millis(100));
     }
-    panic!("no channel within 30 s; what the server said is above");
+    panic!("no {what} within 30 s; what the server said is above");
 }

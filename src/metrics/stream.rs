@@ -59,6 +59,7 @@ labels! {
         BadHandshake => "bad-handshake",
         Control => "control-unavailable",
         Presence => "presence-unavailable",
+        Live => "live-unavailable",
         Other => "other",
     }
 }

@@ -23,9 +23,10 @@ use super::frames::Transport;
 use super::io::{Body, Gone, Heard, Sink, Socket, Source};
 use super::query::{Query, Start, bad};
 use super::request::{Problem, SUBPROTOCOL, offers_subprotocol, opening, token, transport};
+use super::ring::Place;
 use super::server::{Admitted, Peer, Streams};
 use super::session::outbox::Outbox;
-use super::session::{From, Session, Signals, Wish, farewell};
+use super::session::{CANNOT_BE_READ, From, OPEN_MAX, Session, Signals, Wish, farewell};
 use super::shape::Format;
 use super::ws::input::Message;
 
@@ -138,6 +139,10 @@ impl Asking {
             filter: self.query.filter.as_deref().map(Arc::from),
         };
         let opened = self.streams.door.open(listener, admitted.limits).await?;
+        let wish = match wish {
+            Some(wish) => Some(self.placed(wish).await?),
+            None => None,
+        };
         let tasks = self.streams.tasks.clone();
         match (accept, wish) {
             (None, Some(wish)) => Ok(self.plain(wish, opened)),
@@ -182,6 +187,21 @@ impl Asking {
         let (shape, choice) = streams.offer.choose(&area, &admitted.fixed, *transport, query)?;
         let (slow, is_bare) = (query.slow, self.is_bare);
         Ok(Wish { area, partition, from, shape, choice, slow, is_bare })
+    }
+
+    /// Who wants what comes from now on hears everything that comes behind our answer: before that
+    /// the partition is read.
+    async fn placed(&self, wish: Wish) -> Result<Wish, Problem> {
+        if wish.from != From::Tip {
+            return Ok(wish);
+        }
+        let mut reading = self.streams.shared.ring.subscribe(&wish.area, wish.partition);
+        let end = timeout(OPEN_MAX, reading.end()).await.map_err(|_overdue| {
+            let problem = Problem::new(503, "live-unavailable", CANNOT_BE_READ);
+            Problem { retry_after: Some(2), ..problem }
+        })?;
+        // When nobody listens any more the partition is read for a while: as long as it takes.
+        Ok(Wish { from: From::Place(Place::of(end)), ..wish })
     }
 
     /// Takes the connection over as a WebSocket.

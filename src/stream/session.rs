@@ -29,7 +29,8 @@ mod given;
 mod messages;
 pub mod outbox;
 
-use due::{CANNOT_BE_READ, Timer};
+pub(super) use due::CANNOT_BE_READ;
+use due::Timer;
 pub use given::{From, Seal, Shared, Signals, Slow, Wish};
 use outbox::{Outbox, Wrote};
 
@@ -40,7 +41,7 @@ const TURN_BYTES_MAX: usize = 256 * 1_024;
 /// What is read from Kafka at once, for a client that reads well.
 const READ_BYTES_MAX: usize = 1_024 * 1_024;
 /// How long the ring may be without the partition before the client is told.
-const OPEN_MAX: Duration = Duration::from_secs(15);
+pub(super) const OPEN_MAX: Duration = Duration::from_secs(15);
 /// Words of ours that may wait; a client that makes us say more is not heard meanwhile.
 const WORDS_MAX: usize = 8;
 
@@ -169,19 +170,9 @@ impl<S: Sink, R: Source> Session<S, R> {
 
     /// Waits until the partition is read; answers its end.
     async fn opened(&mut self) -> Result<i64, End> {
-        let opening = async {
-            loop {
-                self.subscription.opened.borrow_and_update();
-                if let Some(end) = self.shared.ring.end(self.wish.partition) {
-                    return end;
-                }
-                // The ring is never dropped while somebody listens.
-                self.subscription.opened.changed().await.unwrap_or_default();
-            }
-        };
         tokio::select! {
             end = asked(&mut self.signals.ending) => Err(end),
-            end = timeout(OPEN_MAX, opening) => {
+            end = timeout(OPEN_MAX, self.subscription.end()) => {
                 end.map_err(|_overdue| End::Unavailable(CANNOT_BE_READ.to_owned()))
             }
         }

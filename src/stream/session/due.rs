@@ -22,7 +22,7 @@ const PING_EVERY: Duration = Duration::from_secs(20);
 /// Events that are taken, and whatever the client sends, are signs of life (N2).
 const SILENCE_MAX: Duration = Duration::from_secs(60);
 const STATUS_EVERY: Duration = Duration::from_secs(5);
-pub(super) const CANNOT_BE_READ: &str = "the live topic cannot be read";
+pub(in crate::stream) const CANNOT_BE_READ: &str = "the live topic cannot be read";
 
 /// When what is due.
 pub(super) struct Timer {

@@ -157,7 +157,6 @@ async fn mashery_style() {
     ];
     let mut reports = start(&program, &["mashery.mjs"], &variables);
     assert_eq!(reports.next().await, Some(json!({ "opened": "" })));
-    rig.listening(1).await;
     let apis: Vec<_> = (0..20).map(|number| format!("api-{number}")).collect();
     rig.go_live_with(&apis.iter().map(|api| json!({ "api_name": api })).collect::<Vec<_>>());
     for api in &apis {
