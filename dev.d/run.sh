@@ -1,6 +1,9 @@
 # ./dev run: everything a newcomer needs to see Sluice at work.
 # shellcheck shell=bash
 
+# Of what `sluice traffic` invents, the one with most calls.
+DEMO_AREA=id:5a1f00
+
 run() {
   local seconds=0
   while [ $# -gt 0 ]; do
@@ -21,6 +24,8 @@ run() {
 # The one place that knows sluice's own commands.
 run_demo() {
   local seconds=$1 sluice=$ROOT/target/debug/sluice
+  SLUICE_API_TOKEN=$(admin_token)
+  export SLUICE_API_TOKEN
   "$sluice" setup
   # a real database, where geoip/fetch has got one
   if ! compgen -G "$ROOT/geoip/*.mmdb" >/dev/null; then
@@ -36,6 +41,7 @@ run_demo() {
   TRAFFIC_PID=$!
 
   await_events
+  open_channel "$sluice"
   show_around
   if [ "$seconds" -gt 0 ]; then
     wait_while_running "$seconds"
@@ -71,6 +77,31 @@ await_events() {
   done
 }
 
+# The administrators' token of this checkout.
+admin_token() {
+  local file=$STATE/secrets/api-token
+  if [ ! -s "$file" ]; then
+    (umask 077 && mkdir -p "${file%/*}" && openssl rand -hex 24 >"$file")
+  fi
+  cat "$file"
+}
+
+# A channel for the busiest area of the traffic, and its token: shown once, so kept for the next time.
+open_channel() {
+  local sluice=$1 made
+  STREAM_TOKEN_FILE=$STATE/secrets/stream-token
+  CHANNEL=$("$sluice" channels list --json --area "$DEMO_AREA" | sed -n 's/.*"id":"\(c[0-9]*\)".*/\1/p')
+  if [ -z "$CHANNEL" ]; then
+    made=$("$sluice" channels create "$DEMO_AREA") || die "there is no channel; what sluice said is above"
+    CHANNEL=$(sed -n 's/^channel \(c[0-9]*\) .*/\1/p' <<<"$made")
+  elif [ -s "$STREAM_TOKEN_FILE" ]; then
+    return
+  else
+    made=$("$sluice" tokens create "$CHANNEL") || die "there is no token; what sluice said is above"
+  fi
+  (umask 077 && sed -n 's/^ *\(slc_[^ ]*\)$/\1/p' <<<"$made" >"$STREAM_TOKEN_FILE")
+}
+
 wait_while_running() {
   local deadline=$((SECONDS + $1))
   while [ $SECONDS -lt $deadline ]; do
@@ -94,6 +125,10 @@ $(event_count) events are in the index, and more are coming. Look at them:
   what became of
   every event       curl http://127.0.0.1:9600/metrics
   is it well?       curl http://127.0.0.1:9600/readyz
+  each call of
+  $DEMO_AREA,
+  as it happens     target/debug/sluice tail $CHANNEL --token-file '$STREAM_TOKEN_FILE'
+  failures alone    target/debug/sluice tail $CHANNEL --token-file '$STREAM_TOKEN_FILE' --filter 'status >= 500'
 
 TEXT
 }

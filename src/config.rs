@@ -19,6 +19,7 @@ pub mod units;
 pub mod names;
 pub mod folders;
 pub mod sluice_toml;
+mod stream_toml;
 pub mod api_toml;
 pub mod pipeline_toml;
 

@@ -129,7 +129,7 @@ fn configure(
         file.display().to_string()
     });
     let toml = format!(
-        "kafka.brokers = [\"{brokers}\"]\nkafka.group = \"{name}\"\n\
+        "roles = [\"ingest\"]\nkafka.brokers = [\"{brokers}\"]\nkafka.group = \"{name}\"\n\
          index.nodes = [\"{}\"]\ngeo.databases = [\"{geo}\"]\n\
          live.on = {live}\nlive.topic = \"{name}-live\"\nlive.partitions = 4\n\
          dead_letter.topic = \"{name}-dead\"\ndead_letter.partitions = 1\n\

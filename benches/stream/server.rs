@@ -45,7 +45,7 @@ impl Server {
              dead_letter.topic = \"{name}-dead\"\ndead_letter.partitions = 1\n\
              control.topic = \"{name}-control\"\n\
              presence.topic = \"{name}-presence\"\nhttp.listen = \"127.0.0.1:0\"\n\
-             stream.on = true\nstream.listen = \"{address}\"\nstream.sockets_max = 20000\n\
+             roles = [\"stream\"]\nstream.listen = \"{address}\"\nstream.sockets_max = 20000\n\
              stream.connections_per_channel_max = 20000\nstream.ring_bytes_max = {ring_bytes_max}\n\
              stream.drain = \"100ms\"\nstream.cursor_key = \"the bench's own key of cursors\"\n\
              api.listen = \"127.0.0.1:{api}\"\napi.token = \"{ADMIN}\"\nlog.level = \"warn\"\n",

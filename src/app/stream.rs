@@ -76,6 +76,9 @@ pub(super) async fn run(
     // Dropped at the end, after the last stream.
     let stop = CancellationToken::new();
     let _stop_readers = stop.clone().drop_guard();
+    for component in [Component::Control, Component::Presence] {
+        health.set(component, Err("its topic was not read yet".to_owned()));
+    }
     let log = LogSettings::new(settings.kafka.clone(), settings.control.topic.clone());
     let (control, mut control_ended) = log::start(log, health.clone(), stop.clone())?;
     let key = tokio::select! {

@@ -15,6 +15,9 @@ pub fn summary(config: &Config) -> String {
     for file in config.files() {
         line("file", file.display().to_string());
     }
+    let roles = [("ingest", settings.roles.ingest), ("stream", settings.roles.stream)];
+    let roles: Vec<_> = roles.iter().filter(|(_, has)| *has).map(|(name, _)| *name).collect();
+    line("roles", roles.join(", "));
     line("kafka", settings.kafka.brokers.join(", "));
     line(
         "index",

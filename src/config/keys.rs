@@ -31,6 +31,8 @@ pub enum Kind {
     /// `500ms`, `10s`, `5m`, `24h`, `30d`.
     Duration,
     Choice(&'static [&'static str]),
+    /// Some of these, at least one.
+    Choices(&'static [&'static str]),
     Path,
     Paths,
     /// The value itself; `<key>_file` names a file with it instead.
@@ -54,6 +56,7 @@ impl Kind {
             Self::Bytes { .. } => "size as in `8 MiB`".to_owned(),
             Self::Duration => "duration as in `500ms`, `10s`, `5m`, `24h`, `30d`".to_owned(),
             Self::Choice(names) => names.join(" | "),
+            Self::Choices(names) => format!("list of {}", names.join(" | ")),
             Self::Path => "path".to_owned(),
             Self::Paths => "list of paths".to_owned(),
             Self::Secret => "secret".to_owned(),
@@ -76,6 +79,8 @@ macro_rules! keys {
 /// The keys of `sluice.toml`.
 pub static SETTINGS: &[Key] = keys! {
     "pipelines", Kind::Path, "\"pipelines\"", "The folder of the pipelines, one folder each; relative to the configuration file.";
+
+    "roles", Kind::Choices(&["ingest", "stream"]), "[\"ingest\", \"stream\"]", "What this process does: `ingest` takes events from Kafka to the index, `stream` serves Call Log Streams and their administration.";
 
     "kafka.brokers", Kind::Texts, "[\"127.0.0.1:9092\"]", "Brokers to begin with, `host:port`.";
     "kafka.group", Kind::Text, "\"sluice\"", "The consumer group.";
@@ -143,7 +148,6 @@ pub static SETTINGS: &[Key] = keys! {
     "presence.partitions", COUNT, "4", "Partitions that `sluice setup` creates it with; a channel is always in one.";
     "presence.replication", Kind::Integer { min: 0, max: 99 }, "0", "Replication that `sluice setup` creates it with; 0: the broker's default.";
 
-    "stream.on", Kind::Bool, "false", "Serve Call Log Streams from the live topic.";
     "stream.listen", Kind::Text, "\"127.0.0.1:9601\"", "Where `/v1/streams/<channel>` is served.";
     "stream.public_url", Kind::Text, "", "What clients reach that address by, as in `wss://streams.example.com`; shown with new tokens.";
     "stream.ring_bytes_max", Kind::Bytes { min: 1024 * 1024 }, "\"32 MiB\"", "The last moments of the live topic that are held in memory for all listeners.";

@@ -28,6 +28,16 @@ pub struct Settings {
     pub log: LogSettings,
     /// The folder of the pipelines, one folder each.
     pub pipelines: PathBuf,
+    pub roles: Roles,
+}
+
+/// What a process does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Roles {
+    /// Takes events from Kafka to the index.
+    pub ingest: bool,
+    /// Serves Call Log Streams and their administration.
+    pub stream: bool,
 }
 
 /// Kafka: the brokers, and how we read.
@@ -252,8 +262,6 @@ pub struct PresenceSettings {
 /// Call Log Streams.
 #[derive(Debug, Clone)]
 pub struct StreamSettings {
-    /// `false`: this process serves none.
-    pub on: bool,
     pub listen: SocketAddr,
     /// What clients reach it by.
     pub public_url: Option<String>,

@@ -4,15 +4,16 @@ use std::net::SocketAddr;
 
 use url::Url;
 
-use super::api_toml::{self, networks};
+use super::api_toml;
 use super::fault::nearest;
 use super::names;
 use super::reader::Reader;
 use super::settings::{
     BrakeSettings, ControlSettings, DeadLetterSettings, GeoSettings, GroupProtocol, HttpSettings,
     IndexAuth, IndexSettings, KafkaSecurity, KafkaSettings, Limits, LiveSettings, LogFormat,
-    LogSettings, PresenceSettings, Sasl, SaslMechanism, Settings, Start, StreamSettings,
+    LogSettings, PresenceSettings, Roles, Sasl, SaslMechanism, Settings, Start,
 };
+use super::stream_toml;
 use super::without_user;
 
 /// librdkafka properties that delivery rests on, or that have a key of their own.
@@ -64,7 +65,7 @@ pub fn read(from: &mut Reader<'_>) -> Settings {
             partitions: from.integer("presence.partitions"),
             replication: from.integer("presence.replication"),
         },
-        stream: stream(from),
+        stream: stream_toml::read(from),
         api: api_toml::read(from),
         geo: GeoSettings {
             databases: from.paths("geo.databases"),
@@ -75,9 +76,15 @@ pub fn read(from: &mut Reader<'_>) -> Settings {
         limits: limits(from),
         log: log(from),
         pipelines: from.path("pipelines").unwrap_or_default(),
+        roles: roles(from),
     };
     cross_check(from, &settings);
     settings
+}
+
+fn roles(from: &mut Reader<'_>) -> Roles {
+    let [ingest, stream] = from.choices("roles");
+    Roles { ingest, stream }
 }
 
 fn kafka(from: &mut Reader<'_>) -> KafkaSettings {
@@ -307,49 +314,6 @@ fn log(from: &mut Reader<'_>) -> LogSettings {
     }
 }
 
-fn stream(from: &mut Reader<'_>) -> StreamSettings {
-    let replica = from.optional_text("stream.replica");
-    if let Some(name) = &replica
-        && !names::is_replica_name(name)
-    {
-        let message = "is not 1 to 256 bytes without control characters";
-        from.cross_fault(&["stream.replica"], message, None);
-    }
-    StreamSettings {
-        on: from.bool("stream.on"),
-        listen: listen(from, "stream.listen"),
-        public_url: from.optional_text("stream.public_url"),
-        ring_bytes_max: from.bytes("stream.ring_bytes_max"),
-        sockets_max: from.integer("stream.sockets_max"),
-        replica,
-        connections_per_channel_max: from.integer("stream.connections_per_channel_max"),
-        token_overlap_max: from.integer("stream.token_overlap_max"),
-        cursor_key: from.secret("stream.cursor_key"),
-        key_in_query: from.bool("stream.key_in_query"),
-        failures_per_minute_max: from.integer("stream.failures_per_minute_max"),
-        proxies: networks(from, "stream.proxies"),
-        allowed_origins: allowed_origins(from),
-        drain: from.duration("stream.drain"),
-    }
-}
-
-fn allowed_origins(from: &mut Reader<'_>) -> Vec<String> {
-    let origins = from.texts("stream.allowed_origins");
-    for (at, text) in origins.iter().enumerate() {
-        // As a browser writes it: in small letters, without the scheme's own port, without a path.
-        let origin = Url::parse(text).map(|url| url.origin().ascii_serialization());
-        if text != "*" && origin.as_ref() != Ok(text) {
-            let hint = match origin.ok().filter(|origin| origin != "null") {
-                Some(origin) => format!("did you mean `{origin}`?"),
-                None => "as in `https://console.example.com`".to_owned(),
-            };
-            let message = format!("`{text}` is no origin of web pages");
-            from.fault(&format!("stream.allowed_origins[{at}]"), message, Some(hint));
-        }
-    }
-    origins
-}
-
 pub(super) fn listen(from: &mut Reader<'_>, key: &str) -> SocketAddr {
     let text = from.text(key);
     text.parse().unwrap_or_else(|_| {
@@ -376,6 +340,10 @@ fn cross_check(from: &mut Reader<'_>, settings: &Settings) {
     if settings.index.batch_bytes_max > settings.limits.in_flight_bytes_max {
         let message = "is above `limits.in_flight_bytes_max`: no batch could ever fill";
         from.cross_fault(&["index.batch_bytes_max", "limits.in_flight_bytes_max"], message, None);
+    }
+    if settings.roles.stream && !settings.live.on {
+        let hint = Some("a process without streams has `roles = [\"ingest\"]`".to_owned());
+        from.cross_fault(&["roles", "live.on"], "has `stream`, and there is no live topic", hint);
     }
     if settings.index.backoff_min > settings.index.backoff_max {
         let keys = ["index.backoff_min", "index.backoff_max"];

@@ -50,7 +50,7 @@ fn split(text: &str) -> Option<(u64, &str)> {
 pub fn from_variable(kind: Kind, text: &str) -> Raw {
     let as_text = || Raw::Text(text.to_owned());
     match kind {
-        Kind::Texts | Kind::Paths => Raw::List(
+        Kind::Texts | Kind::Choices(_) | Kind::Paths => Raw::List(
             text.split(',')
                 .map(str::trim)
                 .filter(|part| !part.is_empty())

@@ -204,6 +204,19 @@ fn what_excludes_or_needs_something_else() {
         &["sluice.toml:2: stream.replica: is not 1 to 256 bytes without control characters"],
     );
     check(
+        "roles = [\"ingest\", \"streams\"]\n",
+        &[],
+        &["sluice.toml:1: roles[1]: `streams` is none of: ingest, stream (did you mean \
+         `stream`?)"],
+    );
+    check("roles = []\n", &[], &["sluice.toml:1: roles: names none of: ingest, stream"]);
+    check(
+        "roles = [\"stream\"]\n[live]\non = false\n",
+        &[],
+        &["sluice.toml:1: roles: has `stream`, and there is no live topic (a process without \
+         streams has `roles = [\"ingest\"]`)"],
+    );
+    check(
         "[control]\ntopic = \"sluice-dead-letters\"\n",
         &[],
         &["sluice.toml:2: control.topic: is the dead-letter topic as well"],
@@ -334,7 +347,7 @@ fn another(key: &Key) -> Option<String> {
         Kind::Integer { .. } => "7",
         Kind::Bytes { .. } => "5 MiB",
         Kind::Duration => "7s",
-        Kind::Choice(names) => names.last()?,
+        Kind::Choice(names) | Kind::Choices(names) => names.last()?,
         Kind::Paths => "other.mmdb",
         Kind::Map => "a.b=c",
         // These need a file that exists, or are no scalar.
@@ -394,7 +407,13 @@ fn roles_and_proxies() {
 #[test]
 fn the_environment_sets_every_key() {
     // These are told apart by what they need, and have tests of their own.
-    let apart = ["kafka.sasl.mechanism", "kafka.sasl.username", "index.cloud_id", "index.username"];
+    let apart = [
+        "live.on",
+        "kafka.sasl.mechanism",
+        "kafka.sasl.username",
+        "index.cloud_id",
+        "index.username",
+    ];
     for key in SETTINGS.iter().filter(|key| !apart.contains(&key.path)) {
         let Some(value) = another(key) else { continue };
         let name = environment_name(key);

@@ -133,14 +133,32 @@ impl Reader<'_> {
             self.mismatch(&found, "a string");
             return 0;
         };
-        if let Some(place) = names.iter().position(|name| name == text) {
-            return place;
+        names.iter().position(|name| name == text).unwrap_or_else(|| {
+            let (message, hint) = no_choice(text, names);
+            self.wrong(&found, message, hint);
+            0
+        })
+    }
+
+    /// For each name of its key, whether it is among those that are said.
+    pub fn choices<const COUNT: usize>(&mut self, path: &str) -> [bool; COUNT] {
+        let said = self.texts(path);
+        let names = match self.key(path).map(|key| key.kind) {
+            Some(Kind::Choices(names)) => names,
+            _ => &[],
+        };
+        if said.is_empty() {
+            self.cross_fault(&[path], format!("names none of: {}", names.join(", ")), None);
         }
-        let hint =
-            nearest(text, names.iter().copied()).map(|name| format!("did you mean `{name}`?"));
-        let message = format!("`{text}` is none of: {}", names.join(", "));
-        self.wrong(&found, message, hint);
-        0
+        for (at, text) in
+            said.iter().enumerate().filter(|(_, text)| !names.contains(&text.as_str()))
+        {
+            let (message, hint) = no_choice(text, names);
+            self.fault(&format!("{path}[{at}]"), message, hint);
+        }
+        std::array::from_fn(|place| {
+            names.get(place).is_some_and(|name| said.iter().any(|text| text == name))
+        })
     }
 
     /// A path, relative to the file that says it.
@@ -254,6 +272,12 @@ impl Reader<'_> {
         self.kept.insert(path.to_owned(), kept);
         all
     }
+}
+
+/// What to say of a text that is none of these names.
+fn no_choice(text: &str, names: &[&str]) -> (String, Option<String>) {
+    let hint = nearest(text, names.iter().copied()).map(|name| format!("did you mean `{name}`?"));
+    (format!("`{text}` is none of: {}", names.join(", ")), hint)
 }
 
 /// Dotted names of nested tables: librdkafka's properties have dots in them.

@@ -9,7 +9,8 @@ use axum::http::HeaderName;
 use super::{
     ApiSettings, BrakeSettings, ControlSettings, DeadLetterSettings, GeoSettings, GroupProtocol,
     HttpSettings, IndexAuth, IndexSettings, KafkaSecurity, KafkaSettings, Limits, LiveSettings,
-    LogFormat, LogSettings, PresenceSettings, ProxySettings, Settings, Start, StreamSettings,
+    LogFormat, LogSettings, PresenceSettings, ProxySettings, Roles, Settings, Start,
+    StreamSettings,
 };
 
 const MIB: usize = 1024 * 1024;
@@ -42,6 +43,7 @@ impl Default for Settings {
                 lines_per_minute_max: 60,
             },
             pipelines: PathBuf::from("pipelines"),
+            roles: Roles { ingest: true, stream: true },
         }
     }
 }
@@ -111,7 +113,6 @@ impl Default for LiveSettings {
 impl Default for StreamSettings {
     fn default() -> Self {
         Self {
-            on: false,
             listen: SocketAddr::from(([127, 0, 0, 1], 9601)),
             public_url: None,
             ring_bytes_max: 32 * MIB,

@@ -106,8 +106,9 @@ impl World {
             Kind::Secured => secured(of_index, folder.path(), test)?,
             _ => (of_index, ""),
         };
+        let roles = if settings.contains("roles") { "" } else { "roles = [\"ingest\"]\n" };
         let toml = format!(
-            "kafka.brokers = [\"{kafka}\"]\nkafka.group = \"{name}\"\n\
+            "{roles}kafka.brokers = [\"{kafka}\"]\nkafka.group = \"{name}\"\n\
              index.nodes = [\"{index_url}\"]\nindex.template = \"{name}\"\nindex.replicas = 0\n\
              index.batch_age_max = \"50ms\"\n{secrets}\
              live.topic = \"{name}-live\"\nlive.partitions = 2\n\

@@ -20,6 +20,7 @@ use crate::support::rig::{DEAD, EVENTS};
 struct Served {
     folder: TempDir,
     api: SocketAddr,
+    http: SocketAddr,
     process: Option<Child>,
 }
 
@@ -29,13 +30,17 @@ fn free_address() -> SocketAddr {
 
 impl Served {
     fn start(kafka: &Kafka) -> Self {
+        Self::start_with(kafka, "")
+    }
+
+    fn start_with(kafka: &Kafka, more: &str) -> Self {
         let (streams, api, http) = (free_address(), free_address(), free_address());
         let folder = TempDir::new().unwrap();
         // No index is there: that stops the path, and no stream.
         let toml = format!(
-            "kafka.brokers = [\"{}\"]\nindex.nodes = [\"http://{}\"]\nhttp.listen = \"{http}\"\n\
+            "{more}kafka.brokers = [\"{}\"]\nindex.nodes = [\"http://{}\"]\nhttp.listen = \"{http}\"\n\
              live.topic = \"{LIVE}\"\ndead_letter.topic = \"{DEAD}\"\ncontrol.topic = \"control\"\n\
-             stream.on = true\nstream.listen = \"{streams}\"\nstream.drain = \"100ms\"\n\
+             stream.listen = \"{streams}\"\nstream.drain = \"100ms\"\n\
              api.listen = \"{api}\"\nlog.level = \"trace\"\nlog.lines_per_minute_max = 100000\n",
             kafka.cluster.bootstrap_servers(),
             free_address(),
@@ -44,7 +49,7 @@ impl Served {
         fs::create_dir_all(folder.path().join("pipelines/test")).unwrap();
         let pipeline = folder.path().join("pipelines/test/pipeline.toml");
         fs::write(pipeline, format!("topics = [\"{EVENTS}\"]\n")).unwrap();
-        Self { folder, api, process: None }
+        Self { folder, api, http, process: None }
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
@@ -180,6 +185,36 @@ async fn run_without_a_key_says_who_makes_one() {
     let expected = "error: `stream.cursor_key` is not set and topic control has no key: run \
                     `sluice setup`";
     assert_eq!(last, expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_of_streams_alone_needs_no_index_and_takes_no_event() {
+    let kafka = kafka();
+    kafka.cluster.create_topic("sluice-presence", 1, 1).unwrap();
+    kafka.produce(0, [Some("{}")]);
+    let token = admin_token(&kafka).await;
+    let mut served = Served::start_with(&kafka, "roles = [\"stream\"]\n");
+    served.run();
+    let ready = async || {
+        let socket = TcpStream::connect(served.http).await;
+        let Ok(mut socket) = socket else { return false };
+        socket.write_all(b"GET /readyz HTTP/1.0\r\n\r\n").await.unwrap();
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).await.unwrap();
+        answer.starts_with("HTTP/1.0 200")
+    };
+    let mut ticks = tokio::time::interval(Duration::from_millis(20));
+    let is_ready = async {
+        while !ready().await {
+            ticks.tick().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), is_ready).await.expect("ready");
+    let (status, made) =
+        ask(served.api, &token, "POST", "/channels", r#"{"area":"id:acme"}"#).await;
+    assert_eq!(status, 201, "{made}");
+    let log = served.ended();
+    assert!(log.contains("\"ended\"") || log.contains("ended consumed=0 "), "{log}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
