@@ -128,7 +128,7 @@ pub async fn run(config: Config, load: Load, shutdown: Shutdown) -> anyhow::Resu
     };
     let work = async {
         if roles.ingest {
-            return ingest::work(config, load, plans, &shared, &shutdown).await;
+            return Box::pin(ingest::work(config, load, plans, &shared, &shutdown)).await;
         }
         shutdown.drain.cancelled().await;
         Ok(())
