@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{info, warn};
+use tracing::info;
 
 use crate::clock::Clock;
 use crate::config::settings::Settings;
@@ -37,10 +37,11 @@ use crate::stream::select::Selections;
 use crate::stream::server::{Server, Streams};
 use crate::stream::session;
 use crate::stream::shape::Shapes;
-use crate::stream::topic_id::{self, Topic};
+use crate::stream::topic_id::Topic;
 use crate::stream::wish::Offer;
 
 mod administration;
+mod life;
 
 use administration::Parts;
 
@@ -102,7 +103,7 @@ pub(super) async fn run(
     let administered = administration::api(settings, api_parts, &key)?;
     goes_on(&mut parts, api::serve(api, administered, stop.clone()));
     let topic = tokio::select! {
-        topic = described(settings, &health) => topic?,
+        topic = life::described(settings, &health) => topic,
         () = drain.cancelled() => return Ok(()),
         failed = super::first_failure(&mut parts) => return Err(failed),
     };
@@ -131,17 +132,40 @@ pub(super) async fn run(
         partition_of,
         tasks: TaskTracker::new(),
     };
-    let serving =
-        server.serve(streams, settings.stream.sockets_max, (drain, settings.stream.drain));
-    tokio::select! {
-        () = serving => {}
+    let ended = tokio::select! {
+        ended = serve(settings, topic, (server, streams), drain) => ended,
         failed = super::first_failure(&mut parts) => return Err(failed),
         _ = &mut control_ended => anyhow::bail!("the control topic's reader has ended"),
         _ = &mut presence_ended => anyhow::bail!("the presence topic's reader has ended"),
-    }
+    };
     // The places of those who were sent away are free on every replica.
     let flush = tokio::task::spawn_blocking(move || presence.flush(FLUSH_MAX));
-    flush.await.context("writing the last releases has failed")
+    flush.await.context("writing the last releases has failed")?;
+    ended
+}
+
+/// Serves until `drain`.
+///
+/// # Errors
+/// The live topic is another one than it was.
+async fn serve(
+    settings: &Settings,
+    topic: Topic,
+    (server, streams): (Server, Streams),
+    drain: CancellationToken,
+) -> anyhow::Result<()> {
+    let ending = drain.child_token();
+    let ends = (ending.clone(), settings.stream.drain);
+    let mut serving = Box::pin(server.serve(streams, settings.stream.sockets_max, ends));
+    tokio::select! {
+        () = &mut serving => Ok(()),
+        why = life::changed(settings, topic) => {
+            // As at a stop everybody is sent away with a cursor, which is refused from now on.
+            ending.cancel();
+            serving.await;
+            Err(why)
+        }
+    }
 }
 
 /// Spawns what cannot fail.
@@ -204,31 +228,6 @@ async fn measure(ring: Arc<Ring>, catch_ups: CatchUps, metrics: StreamMetrics) {
 
 fn gauged(number: usize) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-/// The live topic, waited for.
-async fn described(settings: &Settings, health: &Health) -> anyhow::Result<Topic> {
-    let live = LiveTopic {
-        kafka: settings.kafka.clone(),
-        topic: settings.live.topic.clone(),
-        partitions: 0,
-    };
-    loop {
-        let asked = live.clone();
-        let ask = tokio::task::spawn_blocking(move || {
-            topic_id::describe(&asked.consumer(1)?, &asked.topic, ASK_TIMEOUT)
-        });
-        match ask.await.context("asking Kafka has failed")? {
-            Ok(topic) => return Ok(topic),
-            Err(error) => {
-                let reason = format!("{error:#}");
-                if health.set(Component::Stream, Err(reason.clone())) {
-                    warn!(reason, "the live topic cannot be read yet, trying on");
-                }
-                tokio::time::sleep(LOOK_AGAIN).await;
-            }
-        }
-    }
 }
 
 fn cursors(key: &[u8], topic: Topic) -> anyhow::Result<LiveCursors> {

@@ -178,7 +178,7 @@ impl Reader<'_> {
             Ok(()) => {
                 self.probe_at = None;
                 if self.shared.health.set(Component::Control, Ok(())) {
-                    info!("the control topic can be read again");
+                    info!("the control topic can be read");
                 }
             }
             Err(reason) => self.trouble(&consumer.context().last().unwrap_or(reason)),

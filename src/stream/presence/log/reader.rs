@@ -280,7 +280,7 @@ impl Reader<'_> {
         view.trouble = None;
         drop(view);
         if self.shared.health.set(Component::Presence, Ok(())) {
-            info!("the presence topic can be read again");
+            info!("the presence topic can be read");
         }
     }
 }
