@@ -58,10 +58,17 @@ impl Feed {
             put_event(&mut self.payload, self.made, event_bytes);
             self.made += 1;
         }
-        let mut record = BaseRecord::<str, str>::to(&self.topic)
-            .partition(self.partition)
-            .key(AREA)
-            .payload(&self.payload);
+        self.send(BaseRecord::to(&self.topic).key(AREA).payload(&self.payload));
+    }
+
+    /// One record as it is.
+    pub(crate) fn whole(&mut self, event: &str) {
+        self.made += 1;
+        self.send(BaseRecord::to(&self.topic).payload(event));
+    }
+
+    fn send(&self, record: BaseRecord<'_, str, str>) {
+        let mut record = record.partition(self.partition);
         while let Err((_full, back)) = self.producer.send(record) {
             self.producer.flush(Duration::from_millis(20)).unwrap_or_default();
             record = back;

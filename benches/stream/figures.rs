@@ -24,7 +24,7 @@ pub(crate) fn measure(name: &str, brokers: &str, table: &mut Table) {
         "plain" => {
             // One event a wake-up is what costs most; as fast as it goes, many share one.
             for (bytes, sockets) in [(SMALL, 1_000), (LARGE, 1_000)] {
-                let paced = Paced { bytes, sockets, events_per_second: 40 };
+                let paced = Paced { bytes, sockets, query: "", events_per_second: 40 };
                 let measured = paced.measure(brokers).frames;
                 table.add(PLAIN, paced.to_string(), measured);
             }
@@ -50,6 +50,9 @@ pub(crate) fn measure(name: &str, brokers: &str, table: &mut Table) {
                 return table.not_measured(&ZSTD, why);
             }
             for bytes in [SMALL, LARGE] {
+                let paced = Paced { bytes, sockets: 1_000, query, events_per_second: 40 };
+                let measured = paced.measure(brokers).frames;
+                table.add(ZSTD, paced.to_string(), measured);
                 let load = Load { bytes, sockets: 100, query, events: 8, is_whole: false };
                 let measured = load.measure(brokers);
                 table.add(ZSTD, load.to_string(), measured);
@@ -57,13 +60,14 @@ pub(crate) fn measure(name: &str, brokers: &str, table: &mut Table) {
         }
         "latency" => {
             // What one listener waits for is Kafka and the machine, not the server's fan-out.
-            let alone = Paced { bytes: SMALL, sockets: 1, events_per_second: 20 };
+            let alone = Paced { bytes: SMALL, sockets: 1, query: "", events_per_second: 20 };
             println!("  one socket alone: p99 {:.1} ms", alone.measure(brokers).p99_ms);
-            let paced = Paced { bytes: SMALL, sockets: 1_000, events_per_second: 20 };
+            let paced = Paced { bytes: SMALL, sockets: 1_000, query: "", events_per_second: 20 };
             let measured = paced.measure(brokers).p99_ms;
             table.add(LATENCY, format!("{paced}, Kafka's share in it"), measured);
         }
         "catchup" => catch_up(brokers, table),
+        "slow" => super::slow::measure(brokers, table),
         _ => idle(brokers, table),
     }
 }
@@ -139,12 +143,13 @@ fn await_all(drivers: &mut Drivers, events: u64) -> Tally {
 struct Paced {
     bytes: usize,
     sockets: usize,
+    query: &'static str,
     events_per_second: u64,
 }
 
 impl std::fmt::Display for Paced {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { bytes, sockets, events_per_second } = self;
+        let Self { bytes, sockets, events_per_second, .. } = self;
         write!(f, "{bytes} B, {sockets} sockets × {events_per_second} events/s, records of 1")
     }
 }
@@ -160,7 +165,7 @@ struct Outcome {
 impl Paced {
     fn measure(&self, brokers: &str) -> Outcome {
         let server = Server::start(brokers, RING);
-        let mut drivers = Drivers::start(DRIVERS, &server.task("", self.sockets, true));
+        let mut drivers = Drivers::start(DRIVERS, &server.task(self.query, self.sockets, true));
         let mut feed = server.feed();
         let every = Duration::from_micros(1_000_000 / self.events_per_second);
         let mut next = Instant::now();

@@ -12,7 +12,7 @@
 //! ./dev bench stream plain latency     # some of it
 //! ```
 //!
-//! Figures: `plain`, `batched`, `zstd`, `latency`, `idle`, `catchup`, `filter`. `SLUICE_BENCH_SECONDS`
+//! Figures: `plain`, `batched`, `zstd`, `latency`, `idle`, `catchup`, `filter`, `slow`. `SLUICE_BENCH_SECONDS`
 //! (default 5) is how long each is measured, `SLUICE_BENCH_SOCKETS` (default 10000) how many sockets
 //! are idle. Last comes a table, and each row of it as a line of JSON.
 
@@ -37,16 +37,20 @@ mod feed;
 mod figures;
 mod filters;
 mod frames;
+#[path = "../support/events.rs"]
+mod events;
 #[path = "../support/null_index.rs"]
 mod null_index;
 #[path = "../support/process.rs"]
 mod process;
 mod server;
+mod slow;
 mod table;
 
 /// What a driver process is started with.
 const DRIVER: &str = "driver";
-const FIGURES: [&str; 7] = ["filter", "plain", "batched", "zstd", "latency", "catchup", "idle"];
+const FIGURES: [&str; 8] =
+    ["filter", "plain", "batched", "zstd", "latency", "catchup", "idle", "slow"];
 
 fn main() {
     let arguments: Vec<String> = env::args().skip(1).filter(|text| text != "--bench").collect();

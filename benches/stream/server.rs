@@ -15,7 +15,10 @@ use super::driver::Task;
 use super::null_index::{self, NullIndex};
 use super::{feed, process};
 
+/// Of the load that goes to the live topic.
 pub(crate) const AREA: &str = "id:bench";
+/// Of the events of `support/events.rs`, which go the whole path.
+const AREA_OF_EVENTS: &str = "id:5a1f00";
 const PARTITIONS: u32 = 4;
 const ADMIN: &str = "admin-of-the-bench";
 
@@ -30,11 +33,28 @@ pub(crate) struct Server {
     token: String,
     _folder: TempDir,
     index: NullIndex,
+    does: Does,
+}
+
+/// What the server does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Does {
+    Streams,
+    /// It indexes as well.
+    All,
 }
 
 impl Server {
     /// Topics, server, and one channel with its token.
     pub(crate) fn start(brokers: &str, ring_bytes_max: usize) -> Self {
+        Self::start_as(Does::Streams, brokers, ring_bytes_max)
+    }
+
+    pub(crate) fn start_as(does: Does, brokers: &str, ring_bytes_max: usize) -> Self {
+        let (roles, area) = match does {
+            Does::Streams => ("\"stream\"", AREA),
+            Does::All => ("\"ingest\", \"stream\"", AREA_OF_EVENTS),
+        };
         let name = format!("bench-stream-{}-{}", std::process::id(), free_port());
         let folder = TempDir::new().unwrap();
         let index = null_index::start();
@@ -45,7 +65,7 @@ impl Server {
              dead_letter.topic = \"{name}-dead\"\ndead_letter.partitions = 1\n\
              control.topic = \"{name}-control\"\n\
              presence.topic = \"{name}-presence\"\nhttp.listen = \"127.0.0.1:0\"\n\
-             roles = [\"stream\"]\nstream.listen = \"{address}\"\nstream.sockets_max = 20000\n\
+             roles = [{roles}]\nstream.listen = \"{address}\"\nstream.sockets_max = 20000\n\
              stream.connections_per_channel_max = 20000\nstream.ring_bytes_max = {ring_bytes_max}\n\
              stream.drain = \"100ms\"\nstream.cursor_key = \"the bench's own key of cursors\"\n\
              api.listen = \"127.0.0.1:{api}\"\napi.token = \"{ADMIN}\"\nlog.level = \"warn\"\n",
@@ -62,7 +82,7 @@ impl Server {
             .stdin(Stdio::piped())
             .spawn()
             .unwrap();
-        let made = generate(api);
+        let made = generate(api, area);
         let text = |pointer: &str| made.pointer(pointer).unwrap().as_str().unwrap().to_owned();
         let server = Self {
             child,
@@ -74,6 +94,7 @@ impl Server {
             name,
             _folder: folder,
             index,
+            does,
         };
         // Nobody is let in before the presence topic was read.
         await_it("a stream", || server.takes("").then_some(()));
@@ -88,6 +109,11 @@ impl Server {
 
     /// Whether a request with this query is upgraded.
     pub(crate) fn takes(&self, query: &str) -> bool {
+        self.open(query).is_some()
+    }
+
+    /// A socket that is open and has read nothing but the answer; `None` where it was refused.
+    pub(crate) fn open(&self, query: &str) -> Option<TcpStream> {
         let Task { target, token, .. } = self.task(query, 1, false);
         let mut socket = TcpStream::connect(&self.address).unwrap();
         let request = format!(
@@ -98,12 +124,22 @@ impl Server {
         socket.write_all(request.as_bytes()).unwrap();
         let mut answer = [0; 12];
         socket.read_exact(&mut answer).unwrap();
-        &answer == b"HTTP/1.1 101"
+        (&answer == b"HTTP/1.1 101").then_some(socket)
     }
 
     pub(crate) fn feed(&self) -> feed::Feed {
         let partition = i32::try_from(partition_of(AREA, PARTITIONS)).unwrap();
         feed::Feed::new(&self.brokers, &format!("{}-live", self.name), partition)
+    }
+
+    /// Whole events, for the whole path.
+    pub(crate) fn source(&self) -> feed::Feed {
+        feed::Feed::new(&self.brokers, &self.name, 0)
+    }
+
+    /// How many documents the index was sent.
+    pub(crate) fn documents(&self) -> u64 {
+        self.index.documents()
     }
 
     pub(crate) fn cpu_seconds(&self) -> f64 {
@@ -125,7 +161,7 @@ impl Drop for Server {
         drop(self.child.wait());
         drop(self.guard.stdin.take());
         drop(self.guard.wait());
-        if !std::thread::panicking() {
+        if !std::thread::panicking() && self.does == Does::Streams {
             assert_eq!(self.index.documents(), 0, "the load goes to the live topic only");
         }
         let name = &self.name;
@@ -160,8 +196,8 @@ fn free_port() -> u16 {
 }
 
 /// A channel with its token, as soon as the server gives one.
-fn generate(port: u16) -> Value {
-    let body = format!("{{\"area\":\"{AREA}\"}}");
+fn generate(port: u16, area: &str) -> Value {
+    let body = format!("{{\"area\":\"{area}\"}}");
     let request = format!(
         "POST /api/v1/channels HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {ADMIN}\r\n\
          Content-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
