@@ -23,7 +23,7 @@ use super::filter::Known;
 use super::gate::Gate;
 use super::ids::CommandId;
 use super::presence::Presence;
-use super::request::Problem;
+use super::request::{Problem, no_such_method, no_such_path};
 use super::server::{HEAD_TIMEOUT, next, serve_one};
 
 pub mod access;
@@ -79,10 +79,10 @@ fn routes(api: Api) -> Router {
     let document: Arc<str> = document::text().into();
     let documented = get(move || async move { problem::json(document.to_string()) });
     router
-        .fallback(problem::no_such_path)
-        .method_not_allowed_fallback(problem::no_such_method)
+        .fallback(no_such_path)
+        .method_not_allowed_fallback(no_such_method)
         .layer(middleware::from_fn_with_state(api.clone(), access::authorized))
-        .route("/api/v1/openapi.json", documented.fallback(problem::no_such_method))
+        .route("/api/v1/openapi.json", documented.fallback(no_such_method))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(api)
 }

@@ -1,6 +1,6 @@
 //! What a client asks for, taken from its request; and what it is told where that cannot be.
 
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
@@ -59,6 +59,15 @@ impl IntoResponse for Problem {
         }
         response
     }
+}
+
+/// What no route is for.
+pub(super) async fn no_such_path(uri: Uri) -> Problem {
+    Problem::new(404, "no-such-path", format!("there is no `{}`", uri.path()))
+}
+
+pub(super) async fn no_such_method(method: Method) -> Problem {
+    Problem::new(405, "no-such-method", format!("the path does not take `{method}`"))
 }
 
 /// The subprotocol that we speak; a client that can set no header sends its token as another one,

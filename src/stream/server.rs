@@ -28,7 +28,7 @@ use super::ids::{ChannelId, TokenId};
 use super::listen::{bare, stream};
 use super::origins::{Origins, to_pages_only};
 use super::presence::Limits;
-use super::request::Problem;
+use super::request::{Problem, no_such_method, no_such_path};
 use super::ring::Place;
 use super::session::Shared;
 use super::wish::{Fixed, Offer};
@@ -141,6 +141,8 @@ impl Server {
             .layer(origins.clone())
             .layer(from_fn(to_pages_only))
             .route("/v1/dictionary", get(dictionary).layer(origins))
+            .fallback(no_such_path)
+            .method_not_allowed_fallback(no_such_method)
             .with_state(streams);
         let places = Arc::new(Semaphore::new(sockets_max));
         loop {

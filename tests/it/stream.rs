@@ -323,9 +323,9 @@ async fn a_record_of_many_events_can_be_resumed_within_and_be_one_message() {
 #[tokio::test(flavor = "multi_thread")]
 async fn refusals() {
     let rig = Rig::start(1 << 20).await;
-    let check = async |head: &str, expected: &str| {
+    let ask = async |method: &str, head: &str, expected: &str| {
         let mut socket = TcpStream::connect(rig.replica.address).await.unwrap();
-        let request = format!("GET {head}\r\nHost: x\r\nConnection: close\r\n\r\n");
+        let request = format!("{method} {head}\r\nHost: x\r\nConnection: close\r\n\r\n");
         socket.write_all(request.as_bytes()).await.unwrap();
         let mut answer = String::new();
         socket.read_to_string(&mut answer).await.unwrap();
@@ -336,6 +336,9 @@ async fn refusals() {
         assert_eq!(format!("{} {kind}", &line[9..12]), expected, "{head}: {answer}");
         body.to_owned()
     };
+    let check = async |head: &str, expected: &str| ask("GET", head, expected).await;
+    ask("GET", "/v1/stream/acme HTTP/1.1", "404 no-such-path").await;
+    ask("POST", "/v1/streams/acme HTTP/1.1", "405 no-such-method").await;
     let sse = "HTTP/1.1\r\nAccept: text/event-stream";
     let path = "/v1/streams/acme";
     check(&format!("{path}?key=good HTTP/1.1"), "426 no-transport").await;

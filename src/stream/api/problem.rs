@@ -6,7 +6,7 @@ use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, Method, Uri, header};
+use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use serde::de::DeserializeOwned;
 
@@ -17,14 +17,6 @@ use crate::stream::request::Problem;
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Of a request's own id; one request may come to two commands.
 const ID_LENGTH_MAX: usize = 60;
-
-pub(super) async fn no_such_path(uri: Uri) -> Problem {
-    Problem::new(404, "no-such-path", format!("there is no `{}`", uri.path()))
-}
-
-pub(super) async fn no_such_method(method: Method) -> Problem {
-    Problem::new(405, "no-such-method", format!("the path does not take `{method}`"))
-}
 
 /// What is not there, or not for the eyes of the user.
 pub(super) fn not_found() -> Problem {
