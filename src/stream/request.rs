@@ -1,6 +1,6 @@
 //! What a client asks for, taken from its request; and what it is told where that cannot be.
 
-use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
+use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
@@ -61,9 +61,9 @@ impl IntoResponse for Problem {
     }
 }
 
-/// What no route is for.
-pub(super) async fn no_such_path(uri: Uri) -> Problem {
-    Problem::new(404, "no-such-path", format!("there is no `{}`", uri.path()))
+/// What no route is for. The path is not said: a secret may stand in the wrong place.
+pub(super) async fn no_such_path() -> Problem {
+    Problem::new(404, "no-such-path", "there is no such path")
 }
 
 pub(super) async fn no_such_method(method: Method) -> Problem {
