@@ -285,7 +285,11 @@ impl<S: Sink, R: Source> Session<S, R> {
         // Who does not take what it has makes room for others.
         self.lease = (!self.timer.is_stalled).then_some(lease);
         if let Some(oldest) = turn.lost_before {
-            let until = turn.blocks.first().map(|block| block.time);
+            // Where all that is left is in the ring, nothing of it was read.
+            let until = turn.blocks.first().map(|block| block.time).or_else(|| {
+                let Wish { area, partition, .. } = &self.wish;
+                self.shared.ring.ahead(area, *partition, turn.next)?.since
+            });
             self.tell_gap(GapCause::Retention, None, (self.place, Place::of(oldest)), until);
         }
         let mut events = 0;
