@@ -41,10 +41,10 @@ use tokio_util::task::TaskTracker;
 use crate::support::rig::{Kafka, LIVE, until};
 
 mod access;
-mod administration;
+pub(crate) mod administration;
 mod answers;
 mod autobahn;
-mod client;
+pub(crate) mod client;
 mod foreign;
 mod hostile;
 mod options;

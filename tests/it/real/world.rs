@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output};
 use std::time::{Duration, Instant};
 
 use elasticsearch::http::Method;
@@ -185,7 +185,8 @@ impl World {
         let file = fs::File::options().create(true).append(true).open(self.path("log")).unwrap();
         let mut command = self.command();
         command.env("SLUICE_HTTP_LISTEN", format!("127.0.0.1:{port}"));
-        let child = command.arg("run").stderr(file).stdout(Stdio::null()).spawn().unwrap();
+        let out = fs::File::options().create(true).append(true).open(self.path("out")).unwrap();
+        let child = command.arg("run").stderr(file).stdout(out).spawn().unwrap();
         Running { child }
     }
 

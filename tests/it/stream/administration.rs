@@ -23,7 +23,7 @@ use tokio::net::TcpListener;
 
 use super::*;
 
-mod secrets;
+pub(crate) mod secrets;
 
 pub(super) const ADMIN: &str = "an administrator's token";
 const KEY: &[u8] = b"a key of sixteen bytes or more";
@@ -168,17 +168,33 @@ pub(super) async fn ask(
     path: &str,
     body: &str,
 ) -> (u16, Value) {
-    let mut socket = TcpStream::connect(api).await.unwrap();
+    let bearer = format!("Authorization: Bearer {token}\r\n");
+    try_ask(api, &bearer, method, path, body).await.expect("a whole answer")
+}
+
+/// The same with any headers; `None` where no whole answer comes.
+pub(crate) async fn try_ask(
+    api: SocketAddr,
+    headers: &str,
+    method: &str,
+    path: &str,
+    body: &str,
+) -> Option<(u16, Value)> {
+    let mut socket = TcpStream::connect(api).await.ok()?;
     let length = body.len();
     let request = format!(
-        "{method} /api/v1{path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\
-         Authorization: Bearer {token}\r\nContent-Length: {length}\r\n\r\n{body}"
+        "{method} /api/v1{path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{headers}\
+         Content-Length: {length}\r\n\r\n{body}"
     );
-    socket.write_all(request.as_bytes()).await.unwrap();
+    socket.write_all(request.as_bytes()).await.ok()?;
     let mut answer = String::new();
-    socket.read_to_string(&mut answer).await.unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    (head[9..12].parse().unwrap(), serde_json::from_str(body).unwrap_or(Value::Null))
+    socket.read_to_string(&mut answer).await.ok()?;
+    let (head, body) = answer.split_once("\r\n\r\n")?;
+    let head = head.to_lowercase();
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+    let is_whole = length.is_none_or(|length| length.parse() == Ok(body.len()));
+    let body = serde_json::from_str(body).unwrap_or(Value::Null);
+    is_whole.then_some((head[9..12].parse().unwrap(), body))
 }
 
 pub(super) fn kafka() -> Kafka {

@@ -7,7 +7,7 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::RDKafkaErrorCode;
-use rdkafka::message::{Headers, Message as _};
+use rdkafka::message::{Headers, Message as _, OwnedMessage};
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
@@ -142,29 +142,38 @@ impl World {
         found.elements().iter().map(|element| offset(element.offset())).collect()
     }
 
-    /// Every dead letter, in order.
-    pub(crate) fn letters(&self) -> Vec<Letter> {
-        let topic = format!("{}-dead", self.name);
+    /// Every record of a topic, each partition in order.
+    pub(crate) fn read(&self, topic: &str) -> Vec<OwnedMessage> {
         let consumer = self.consumer();
         let mut list = TopicPartitionList::new();
-        list.add_partition_offset(&topic, 0, Offset::Beginning).unwrap();
+        for partition in 0..self.partitions(topic) {
+            let partition = i32::try_from(partition).unwrap();
+            list.add_partition_offset(topic, partition, Offset::Beginning).unwrap();
+        }
         consumer.assign(&list).unwrap();
-        let wanted = usize::try_from(self.records(&topic)).unwrap();
+        let wanted = usize::try_from(self.records(topic)).unwrap();
         let began = Instant::now();
-        let mut letters = Vec::new();
-        while letters.len() < wanted {
-            assert!(began.elapsed() < PATIENCE, "{} of {wanted} dead letters", letters.len());
+        let mut read = Vec::new();
+        while read.len() < wanted {
+            assert!(began.elapsed() < PATIENCE, "{} of {wanted} records of {topic}", read.len());
             if let Some(message) = consumer.poll(Duration::from_millis(100)) {
-                let message = message.unwrap();
-                let text = |value: Option<&[u8]>| {
-                    String::from_utf8_lossy(value.unwrap_or_default()).into_owned()
-                };
-                let headers = message.headers().unwrap().iter();
-                let headers = headers.map(|header| (header.key.to_owned(), text(header.value)));
-                let value = message.payload().unwrap_or_default().to_vec();
-                letters.push(Letter { headers: headers.collect(), value });
+                read.push(message.unwrap().detach());
             }
         }
-        letters
+        read
+    }
+
+    /// Every dead letter, in order.
+    pub(crate) fn letters(&self) -> Vec<Letter> {
+        let letter = |message: OwnedMessage| {
+            let text = |value: Option<&[u8]>| {
+                String::from_utf8_lossy(value.unwrap_or_default()).into_owned()
+            };
+            let headers = message.headers().unwrap().iter();
+            let headers = headers.map(|header| (header.key.to_owned(), text(header.value)));
+            let value = message.payload().unwrap_or_default().to_vec();
+            Letter { headers: headers.collect(), value }
+        };
+        self.read(&format!("{}-dead", self.name)).into_iter().map(letter).collect()
     }
 }

@@ -11,6 +11,14 @@ use tracing_subscriber::EnvFilter;
 
 use super::*;
 
+/// The headers that ask for each.
+pub(crate) const TRANSPORTS: [&str; 3] = [
+    "Accept: text/event-stream\r\n",
+    "Accept: application/x-ndjson\r\n",
+    "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n",
+];
+
 /// What the whole test binary logs from the first use on.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
@@ -46,7 +54,7 @@ impl io::Write for Log {
 }
 
 /// Every form in which a secret might stand somewhere.
-fn forms(secret: &str) -> Vec<(&'static str, String)> {
+pub(crate) fn forms(secret: &str) -> Vec<(&'static str, String)> {
     let digest = Sha256::digest(secret);
     let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
     vec![
@@ -61,7 +69,7 @@ fn forms(secret: &str) -> Vec<(&'static str, String)> {
 }
 
 /// Sends a request as it is; answers all that comes until the server has said what it has to.
-async fn said(address: SocketAddr, target: &str, headers: &str) -> String {
+pub(crate) async fn said(address: SocketAddr, target: &str, headers: &str) -> String {
     let mut socket = TcpStream::connect(address).await.unwrap();
     let request = format!("GET {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{headers}\r\n");
     socket.write_all(request.as_bytes()).await.unwrap();
@@ -77,7 +85,7 @@ async fn said(address: SocketAddr, target: &str, headers: &str) -> String {
 }
 
 /// A listener's requests for a transport with a key: by each way, and where it does not belong.
-fn requests(path: &str, key: &str, transport: &str) -> Vec<(String, String)> {
+pub(crate) fn requests(path: &str, key: &str, transport: &str) -> Vec<(String, String)> {
     let plain = transport.to_owned();
     let bearer = format!("{transport}Authorization: Bearer {key}\r\n");
     let offered = format!("{transport}Sec-WebSocket-Protocol: sluice.v1, bearer.{key}\r\n");
@@ -114,9 +122,6 @@ async fn t6_no_token_stands_in_a_log_or_an_answer() {
     // One that is almost right is almost as secret.
     let wrong = format!("{}A{}", &secret[..20], &secret[21..]);
     let path = format!("/v1/streams/{channel}");
-    let accept = ["Accept: text/event-stream\r\n", "Accept: application/x-ndjson\r\n"];
-    let upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
-                   Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
     let mut answers = Vec::new();
     let mut opened = 0;
     for is_enabled in [true, false] {
@@ -124,7 +129,7 @@ async fn t6_no_token_stands_in_a_log_or_an_answer() {
         let (_, toggled) = replica.ask("PATCH", &toggle, json!({ "enabled": is_enabled })).await;
         answers.push(toggled.to_string());
         for key in [secret, &wrong] {
-            for transport in [accept[0], accept[1], upgrade] {
+            for transport in TRANSPORTS {
                 for (target, headers) in requests(&path, key, transport) {
                     let answer = said(replica.streams, &target, &headers).await;
                     opened += usize::from(matches!(&answer[9..12], "200" | "101"));
