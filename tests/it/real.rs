@@ -12,4 +12,5 @@ mod mixed;
 mod presence;
 mod prometheus;
 mod setup;
+mod stream;
 pub(crate) mod world;

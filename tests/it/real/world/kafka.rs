@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{
+    AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication,
+};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::RDKafkaErrorCode;
@@ -140,6 +142,31 @@ impl World {
         let found = self.consumer().committed_offsets(list, PATIENCE).unwrap();
         let offset = |offset: Offset| offset.to_raw().filter(|raw| *raw >= 0).unwrap_or(-1);
         found.elements().iter().map(|element| offset(element.offset())).collect()
+    }
+
+    /// Gives a topic these settings, and for all others the broker's again.
+    pub(crate) fn configure_topic(&self, name: &str, settings: &[(&str, &str)]) {
+        let admin: AdminClient<DefaultClientContext> = self.client().create().unwrap();
+        let mut altered = AlterConfig::new(ResourceSpecifier::Topic(name));
+        for (key, value) in settings {
+            altered = altered.set(key, value);
+        }
+        let done = admin.alter_configs([&altered], &AdminOptions::new());
+        assert!(self.runtime.block_on(done).unwrap()[0].is_ok());
+    }
+
+    /// Removes what a partition has before an offset, as its retention would.
+    pub(crate) fn delete_records(&self, topic: &str, partition: i32, before: i64) {
+        let admin: AdminClient<DefaultClientContext> = self.client().create().unwrap();
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(topic, partition, Offset::Offset(before)).unwrap();
+        let gone = self.runtime.block_on(admin.delete_records(&list, &AdminOptions::new()));
+        gone.unwrap().elements()[0].error().unwrap();
+    }
+
+    /// The offset behind the last record of a partition.
+    pub(crate) fn end(&self, topic: &str, partition: i32) -> i64 {
+        self.consumer().fetch_watermarks(topic, partition, PATIENCE).unwrap().1
     }
 
     /// Every record of a topic, each partition in order.
