@@ -301,7 +301,7 @@ impl Ear {
             // Behind the cause stands how long it took and how often it was the same: never twice
             // the same text for one cause.
             let cause = reason.rsplit_once(" (after ").map_or(reason, |(cause, _)| cause);
-            *last = Some((code, cause.to_owned()));
+            *last = Some((code, untrusted(cause).unwrap_or_else(|| cause.to_owned())));
         }
     }
 
@@ -317,6 +317,14 @@ impl Ear {
         let last = self.last.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         last.as_ref().is_some_and(|&(code, _)| is_about_secrets(code))
     }
+}
+
+/// A certificate that is not trusted, which librdkafka says now in one way and now in another.
+fn untrusted(cause: &str) -> Option<String> {
+    const FAILED: &str = "certificate verify failed";
+    let (broker, rest) = cause.split_once(": ")?;
+    let is_so = rest.contains(FAILED);
+    is_so.then(|| format!("{broker}: {FAILED}: it is not of an authority of `kafka.ca_file`"))
 }
 
 impl ClientContext for Ear {
@@ -367,5 +375,14 @@ mod tests {
         check(RDKafkaErrorCode::Resolve, "no host (after 3ms)", Some("no host"));
         check(RDKafkaErrorCode::AllBrokersDown, "all are down", Some("no host"));
         check(RDKafkaErrorCode::PartitionEOF, "at its end", Some("no host"));
+        for reason in [
+            "ssl://b:9093/1: error:0A000086:SSL routines::certificate verify failed",
+            "ssl://b:9093/1: SSL handshake failed: error:0A000086:SSL routines::certificate verify \
+             failed: broker certificate could not be verified, verify that (after 9ms)",
+        ] {
+            let said = "ssl://b:9093/1: certificate verify failed: it is not of an authority of \
+                        `kafka.ca_file`";
+            check(RDKafkaErrorCode::SSL, reason, Some(said));
+        }
     }
 }
