@@ -6,7 +6,7 @@ use super::drivers::Drivers;
 use super::feed::Feed;
 use super::frames::Tally;
 use super::server::Server;
-use super::table::{BATCHED, CATCH_UP, IDLE, LATENCY, PLAIN, Table, ZSTD};
+use super::table::{BATCHED, CATCH_UP, CATCH_UP_TIME, IDLE, LATENCY, PLAIN, Table, ZSTD};
 use super::{number, window};
 
 /// Processes of listeners: one would be busy before the server is.
@@ -243,6 +243,7 @@ fn catch_up(brokers: &str, table: &mut Table) {
         let (wall, cpu) = (begun.elapsed().as_secs_f64(), server.cpu_seconds() - cpu);
         println!("  {EVENTS} events in {wall:.1} s, {cpu:.2} s of CPU");
         let of = format!("{SMALL} B, records of {events_a_record}, `{query}`");
-        table.add(CATCH_UP, of, EVENTS as f64 / cpu);
+        table.add(CATCH_UP, of.clone(), EVENTS as f64 / cpu);
+        table.add(CATCH_UP_TIME, of, EVENTS as f64 / wall);
     }
 }

@@ -41,6 +41,8 @@ mod frames;
 mod events;
 #[path = "../support/null_index.rs"]
 mod null_index;
+#[path = "../../tests/it/support/ports.rs"]
+mod ports;
 #[path = "../support/process.rs"]
 mod process;
 mod server;

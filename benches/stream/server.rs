@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -13,6 +13,7 @@ use tempfile::TempDir;
 
 use super::driver::Task;
 use super::null_index::{self, NullIndex};
+use super::ports::free_port;
 use super::{feed, process};
 
 /// Of the load that goes to the live topic.
@@ -188,11 +189,6 @@ fn sluice(folder: &Path, command: &str) -> Child {
         .stdout(Stdio::null())
         .spawn()
         .unwrap()
-}
-
-/// Free a moment ago, which is as good as it gets.
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// A channel with its token, as soon as the server gives one.

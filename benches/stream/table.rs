@@ -32,6 +32,8 @@ pub(crate) const ZSTD: Figure = rate("shared zstd frames", "37000", 45_000.0, 75
 pub(crate) const BATCHED: Figure = rate("batched events", "–", 300_000.0, 500_000.0);
 pub(crate) const CATCH_UP: Figure =
     rate("events of one socket catching up", "79000", 120_000.0, 250_000.0);
+/// What the listener sees. Kafka and the listener have the same cores.
+pub(crate) const CATCH_UP_TIME: Figure = Figure { unit: "per second that passes", ..CATCH_UP };
 pub(crate) const LATENCY: Figure = cost("latency p99", "ms", "21", (20.0, 10.0));
 pub(crate) const BESIDE_SLOW: Figure = Figure {
     name: "indexing beside slow listeners",

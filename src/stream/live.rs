@@ -53,7 +53,9 @@ impl LiveTopic {
         let mut config = kafka::reader_config(&self.kafka, NO_GROUP)?;
         config
             .set("fetch.wait.max.ms", "50")
-            .set("queued.max.messages.kbytes", ahead_kbytes_max.to_string());
+            .set("queued.max.messages.kbytes", ahead_kbytes_max.to_string())
+            // Once that is full librdkafka would not ask again for a whole second.
+            .set("fetch.queue.backoff.ms", "10");
         config.create().context("kafka: the settings are refused")
     }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use tokio::sync::watch;
 use tokio::task::yield_now;
@@ -183,6 +184,9 @@ impl<S: Sink, R: Source> Session<S, R> {
             if let Err(end) = self.fill() {
                 return end;
             }
+            if let Err(end) = self.write_now() {
+                return end;
+            }
             let done = match self.next().await {
                 Next::End(end) => return end,
                 Next::Heard(message) => self.heard(message),
@@ -203,12 +207,23 @@ impl<S: Sink, R: Source> Session<S, R> {
         }
     }
 
+    /// Writes what the client takes at once: mostly all of it, and nothing has to be waited for.
+    fn write_now(&mut self) -> Result<(), End> {
+        while !self.outbox.is_empty()
+            && let Some(wrote) = self.sink.write(&mut self.outbox).now_or_never()
+        {
+            self.wrote(wrote.map_err(|_gone| End::Client)?);
+        }
+        Ok(())
+    }
+
     /// Waits for whatever comes first.
     async fn next(&mut self) -> Next {
         let is_writing = !self.outbox.is_empty();
         let is_idle = !is_writing && self.reading.is_none();
         self.timer.arm(is_writing);
         let is_heard = self.outbox.words() < WORDS_MAX;
+        let is_closed = self.timer.closed.is_some();
         let Subscription { news, opened, .. } = &mut self.subscription;
         tokio::select! {
             biased;
@@ -227,7 +242,7 @@ impl<S: Sink, R: Source> Session<S, R> {
             },
             // The ring never drops the senders while somebody listens.
             changed = news.changed(), if is_idle => { drop(changed); Next::News }
-            changed = opened.changed(), if is_idle => { drop(changed); Next::News }
+            changed = opened.changed(), if is_idle && is_closed => { drop(changed); Next::News }
             () = yield_now(), if is_idle && self.has_more => Next::News,
             () = self.timer.sleep.as_mut() => Next::Due,
         }

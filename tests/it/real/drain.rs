@@ -2,7 +2,8 @@
 //! the next one takes nothing twice.
 
 use super::crash::{each_event_once, position, position_as_float, write};
-use super::world::{Kind, World, free_port, listener};
+use super::world::{Kind, World, listener};
+use crate::support::ports::free_port;
 
 const EVENTS: u32 = 100_000;
 const PARTITIONS: i32 = 4;

@@ -9,9 +9,10 @@ use sluice::deliver::index::client::Client as HttpClient;
 use sluice::deliver::mirror::partition_of;
 use tokio::runtime::Runtime;
 
-use super::world::{Kind, Running, Timed, World, free_port, listener};
+use super::world::{Kind, Running, Timed, World, listener};
 use crate::stream::administration::try_ask;
 use crate::stream::client::Client;
+use crate::support::ports::free_port;
 
 mod listening;
 mod replicas;

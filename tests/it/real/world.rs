@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output};
 use std::time::{Duration, Instant};
@@ -364,9 +363,4 @@ fn client(settings: IndexSettings) -> Client {
     let short = Duration::from_millis(50);
     let settings = IndexSettings { backoff_min: short, backoff_max: short, ..settings };
     Client::new(&settings).unwrap()
-}
-
-/// A port that was free a moment ago.
-pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }

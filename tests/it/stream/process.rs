@@ -2,7 +2,6 @@
 //! what no process may ever log.
 
 use std::fs::{self, File};
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
@@ -14,6 +13,7 @@ use tempfile::TempDir;
 
 use super::administration::{ask, kafka};
 use super::*;
+use crate::support::ports::free_port;
 use crate::support::rig::{DEAD, EVENTS};
 
 /// A `sluice run` that serves streams and its API, and its configuration.
@@ -25,7 +25,7 @@ struct Served {
 }
 
 fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    ([127, 0, 0, 1], free_port()).into()
 }
 
 impl Served {

@@ -22,7 +22,7 @@ pub(crate) struct Proxy {
 impl Proxy {
     /// Of a server at `host:port`; switched off.
     pub(crate) fn of(target: &str) -> Self {
-        let address = ([127, 0, 0, 1], super::free_port()).into();
+        let address = ([127, 0, 0, 1], crate::support::ports::free_port()).into();
         Self { target: target.to_owned(), address, relay: None }
     }
 
