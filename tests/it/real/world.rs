@@ -13,6 +13,8 @@ use sluice::deliver::index::client::{Call, Client};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
+use crate::support::ports::free_port;
+
 mod index;
 mod kafka;
 mod proxy;
