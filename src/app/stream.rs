@@ -192,7 +192,10 @@ fn read(
     metrics.stream.ring_bytes_max.set(gauged(settings.stream.ring_bytes_max));
     parts.spawn_blocking({
         let (live, ring, stop) = (live.clone(), Arc::clone(&ring), stop.clone());
-        move || live::run(&live, &ring, &health, &stop)
+        move || {
+            live::run(&live, &ring, &health, &stop);
+            Ok(())
+        }
     });
     let catch_ups = CatchUps::new(live);
     goes_on(parts, measure(Arc::clone(&ring), catch_ups.clone(), metrics.stream.clone()));
@@ -221,6 +224,7 @@ async fn measure(ring: Arc<Ring>, catch_ups: CatchUps, metrics: StreamMetrics) {
     let mut ticks = tokio::time::interval(MEASURE_EVERY);
     loop {
         ticks.tick().await;
+        ring.trim();
         metrics.ring_bytes.set(gauged(ring.used()));
         metrics.catching_up.set(gauged(catch_ups.reading()));
     }

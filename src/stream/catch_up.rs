@@ -1,14 +1,15 @@
 //! What the ring no longer holds, read from Kafka again.
 //!
-//! A few readers serve all who are behind. Whoever reads has one of them for as long as it takes
-//! what it is given; who does not, gives it back and comes again. So any number of slow listeners
-//! costs no more than these readers.
+//! A few readers serve all who are behind. Whoever reads has one of them for a turn and comes again,
+//! behind those who came meanwhile; the reader that it had is at its place still, unless somebody
+//! needed it. So any number of slow listeners costs no more than these readers, and keeps nobody
+//! from them.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::consumer::Consumer as _;
 use rdkafka::message::Message as _;
 use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::{Offset, TopicPartitionList};
@@ -17,7 +18,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::clock::Millis;
 
 use super::block::Block;
-use super::live::{Areas, LiveTopic};
+use super::live::{Areas, LiveConsumer, LiveTopic, is_passing};
 use super::ring::Place;
 
 /// Who catches up at the same time; others wait.
@@ -42,16 +43,16 @@ struct Inner {
     idle: Mutex<Vec<Reader>>,
 }
 
-/// A reader that is one listener's for a while; goes back when it is dropped.
+/// A reader that is one listener's for a turn; goes back when it is dropped.
 #[derive(Debug)]
-pub struct Lease {
+struct Lease {
     inner: Arc<Inner>,
     reader: Option<Reader>,
     _place: OwnedSemaphorePermit,
 }
 
 struct Reader {
-    consumer: BaseConsumer,
+    consumer: LiveConsumer,
     areas: Areas,
     /// The partition that it reads, and the next offset that Kafka will give.
     at: Option<(i32, i64)>,
@@ -98,15 +99,12 @@ impl CatchUps {
         READERS_MAX - self.inner.places.available_permits()
     }
 
-    /// Reads on, with the reader that a listener has, or the next that is free.
+    /// Reads on, when a reader is free.
     ///
     /// # Errors
     /// Kafka is silent, or has trouble that it does not mend itself.
-    pub async fn read(self, lease: Option<Lease>, wanted: Wanted) -> anyhow::Result<(Lease, Turn)> {
-        let lease = match lease {
-            Some(lease) => lease,
-            None => self.lease().await?,
-        };
+    pub async fn read(self, wanted: Wanted) -> anyhow::Result<Turn> {
+        let lease = self.lease(Some((wanted.partition, wanted.from.offset))).await?;
         blocking(move || lease.work(|live, reader| reader.turn(live, &wanted))).await
     }
 
@@ -120,15 +118,23 @@ impl CatchUps {
         partition: i32,
         since: Option<Millis>,
     ) -> anyhow::Result<(i64, i64, i64)> {
-        let lease = self.lease().await?;
+        let lease = self.lease(None).await?;
         let ask =
             move |live: &LiveTopic, reader: &mut Reader| reader.bounds(live, partition, since);
-        Ok(blocking(move || lease.work(ask)).await?.1)
+        blocking(move || lease.work(ask)).await
     }
 
-    async fn lease(&self) -> anyhow::Result<Lease> {
+    /// The reader that is at this place; or else a new one, while there are not as many as there may
+    /// be; or else the one that was left longest ago.
+    async fn lease(&self, at: Option<(i32, i64)>) -> anyhow::Result<Lease> {
         let place = Arc::clone(&self.inner.places).acquire_owned().await?;
-        let reader = self.inner.idle().pop();
+        let mut idle = self.inner.idle();
+        let found = idle.iter().position(|reader| at.is_some() && reader.at == at);
+        // Each place that others have has one reader at most.
+        let may_be_new = at.is_some() && idle.len() <= self.inner.places.available_permits();
+        let found = found.or_else(|| (!may_be_new && !idle.is_empty()).then_some(0));
+        let reader = found.map(|found| idle.remove(found));
+        drop(idle);
         Ok(Lease { inner: Arc::clone(&self.inner), reader, _place: place })
     }
 }
@@ -144,7 +150,7 @@ impl Lease {
     fn work<T>(
         mut self,
         work: impl FnOnce(&LiveTopic, &mut Reader) -> anyhow::Result<T>,
-    ) -> anyhow::Result<(Self, T)> {
+    ) -> anyhow::Result<T> {
         let live = &self.inner.live;
         let mut reader = match self.reader.take() {
             Some(reader) => reader,
@@ -156,7 +162,7 @@ impl Lease {
         };
         let done = work(live, &mut reader)?;
         self.reader = Some(reader);
-        Ok((self, done))
+        Ok(done)
     }
 }
 
@@ -175,7 +181,7 @@ impl Reader {
         let mut next = wanted.from.offset;
         if self.at != Some((wanted.partition, next)) {
             self.at = None;
-            let bounds = live.bounds(&self.consumer, wanted.partition);
+            let bounds = live.bounds(&self.consumer, wanted.partition, ASK_TIMEOUT);
             let (low, high) = bounds.context("kafka does not answer")?;
             lost_before = (next < low).then_some(low);
             next = next.clamp(low, high.max(low));
@@ -195,6 +201,8 @@ impl Reader {
         while *next < wanted.until && bytes < wanted.bytes_max {
             let message = match self.consumer.poll(POLL) {
                 Some(Ok(message)) => message,
+                // Perhaps long ago: while nobody had this reader. Silence tells what lasts.
+                Some(Err(error)) if is_passing(&error) => continue,
                 Some(Err(error)) => bail!("kafka: {}", crate::kafka::plain(&error)),
                 // What is there goes out before anybody waits for more.
                 None if !blocks.is_empty() => break,
@@ -217,7 +225,7 @@ impl Reader {
         partition: i32,
         since: Option<Millis>,
     ) -> anyhow::Result<(i64, i64, i64)> {
-        let bounds = live.bounds(&self.consumer, partition);
+        let bounds = live.bounds(&self.consumer, partition, ASK_TIMEOUT);
         let (low, high) = bounds.context("kafka does not answer")?;
         let Some(since) = since else { return Ok((low, high, high)) };
         let mut times = TopicPartitionList::new();

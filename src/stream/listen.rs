@@ -14,6 +14,7 @@ use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
+use tokio::task::consume_budget;
 use tokio::time::timeout;
 use tracing::debug;
 
@@ -26,7 +27,7 @@ use super::request::{Problem, SUBPROTOCOL, offers_subprotocol, opening, token, t
 use super::ring::Place;
 use super::server::{Admitted, Peer, Streams};
 use super::session::outbox::Outbox;
-use super::session::{CANNOT_BE_READ, From, OPEN_MAX, Session, Signals, Wish, farewell};
+use super::session::{CANNOT_BE_READ, From, OPEN_MAX, Session, Signals, Wish, asked, farewell};
 use super::shape::Format;
 use super::ws::input::Message;
 
@@ -219,7 +220,7 @@ impl Asking {
         let (mut source, mut sink) = (Heard::new(from, &before), Socket(to));
         let wish = match wish {
             Some(wish) => wish,
-            None => match self.first_message(&admitted, &mut source).await {
+            None => match self.first_message(&admitted, &mut source, &opened).await {
                 Ok(wish) => wish,
                 Err(end) => return refuse(&end, &mut sink).await,
             },
@@ -232,6 +233,7 @@ impl Asking {
         &self,
         admitted: &Admitted,
         source: &mut impl Source,
+        opened: &Opened,
     ) -> Result<Wish, End> {
         let refused = |problem: Problem| End::Refused(problem.detail);
         let hello = async {
@@ -239,12 +241,17 @@ impl Asking {
                 match source.receive().await? {
                     Message::Text(text) => return Ok(text),
                     Message::Close(code) => return Err(End::Closed(code)),
-                    Message::Ping(_) | Message::Pong | Message::Binary(_) => {}
+                    // Reading alone would never let the time run out.
+                    Message::Ping(_) | Message::Pong | Message::Binary(_) => consume_budget().await,
                 }
             }
         };
         let overdue = |_| End::Refused("the first message did not come in time".to_owned());
-        let hello = timeout(HELLO_TIMEOUT, hello).await.map_err(overdue)??;
+        let mut ending = opened.ending.clone();
+        let hello = tokio::select! {
+            end = asked(&mut ending) => return Err(end),
+            hello = timeout(HELLO_TIMEOUT, hello) => hello.map_err(overdue)??,
+        };
         let query = self.query.clone().hear(&hello).map_err(refused)?;
         self.wish(admitted, &query).map_err(refused)
     }

@@ -15,7 +15,7 @@ use tracing::{debug, warn};
 
 use crate::config::settings::KafkaSettings;
 use crate::health::{Component, Health};
-use crate::kafka;
+use crate::kafka::{self, Ear};
 
 use super::block::Block;
 use super::ring::Ring;
@@ -32,9 +32,15 @@ const WAKE_EVERY: Duration = Duration::from_millis(5);
 const LINGER: Duration = Duration::from_secs(60);
 /// How long to wait after a fault.
 const AGAIN: Duration = Duration::from_secs(1);
-const ASK_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the others may wait for a partition that is opened; and the longest pause before one
+/// that could not be is asked for again.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(1);
+const OPEN_AFTER_MAX: Duration = Duration::from_secs(16);
 /// Nobody joins it.
 const NO_GROUP: &str = "sluice-stream";
+
+/// A client that reads the live topic.
+pub type LiveConsumer = BaseConsumer<Ear>;
 
 /// Where the live topic is.
 #[derive(Debug, Clone)]
@@ -49,14 +55,14 @@ impl LiveTopic {
     ///
     /// # Errors
     /// The settings are refused, or a secret cannot be read.
-    pub fn consumer(&self, ahead_kbytes_max: u32) -> anyhow::Result<BaseConsumer> {
+    pub fn consumer(&self, ahead_kbytes_max: u32) -> anyhow::Result<LiveConsumer> {
         let mut config = kafka::reader_config(&self.kafka, NO_GROUP)?;
         config
             .set("fetch.wait.max.ms", "50")
             .set("queued.max.messages.kbytes", ahead_kbytes_max.to_string())
             // Once that is full librdkafka would not ask again for a whole second.
             .set("fetch.queue.backoff.ms", "10");
-        config.create().context("kafka: the settings are refused")
+        config.create_with_context(Ear::default()).context("kafka: the settings are refused")
     }
 
     /// The first and the next offset of a partition.
@@ -65,10 +71,11 @@ impl LiveTopic {
     /// Kafka does not answer.
     pub fn bounds(
         &self,
-        consumer: &BaseConsumer,
+        consumer: &LiveConsumer,
         partition: i32,
+        within: Duration,
     ) -> Result<(i64, i64), KafkaError> {
-        consumer.fetch_watermarks(&self.topic, partition, ASK_TIMEOUT)
+        consumer.fetch_watermarks(&self.topic, partition, within)
     }
 
     /// Reads these partitions from these offsets on.
@@ -77,7 +84,7 @@ impl LiveTopic {
     /// librdkafka refuses.
     pub(super) fn assign(
         &self,
-        consumer: &BaseConsumer,
+        consumer: &LiveConsumer,
         places: impl IntoIterator<Item = (i32, i64)>,
     ) -> Result<(), KafkaError> {
         let mut list = TopicPartitionList::new();
@@ -88,67 +95,79 @@ impl LiveTopic {
     }
 }
 
-/// Reads the partitions that somebody listens to, each from its end on, until it is stopped; after
-/// a fault it begins anew where it was.
-///
-/// # Errors
-/// No consumer can be made of the settings.
-pub fn run(
-    live: &LiveTopic,
-    ring: &Ring,
-    health: &Health,
-    stop: &CancellationToken,
-) -> anyhow::Result<()> {
-    let mut reader = Reader {
-        live,
-        ring,
-        health,
-        consumer: live.consumer(AHEAD_KBYTES_MAX)?,
-        areas: Areas::default(),
-    };
+/// Reads the partitions that somebody listens to, each from its end on, until it is stopped. A
+/// client that gets no further is made anew, with the secrets that there are by then, and goes on
+/// where the ring ends.
+pub fn run(live: &LiveTopic, ring: &Ring, health: &Health, stop: &CancellationToken) {
+    let mut areas = Areas::default();
     while !stop.is_cancelled() {
-        if let Err(error) = reader.read(stop) {
-            warn!(topic = live.topic, %error, "reading the live topic begins anew");
-            trouble(health, &error);
+        let why = match live.consumer(AHEAD_KBYTES_MAX) {
+            Ok(consumer) => Reader::new(live, ring, health, &consumer, &mut areas).read(stop),
+            Err(error) => format!("{error:#}"),
+        };
+        if !stop.is_cancelled() {
+            trouble(health, &why);
             std::thread::sleep(AGAIN);
         }
     }
-    Ok(())
 }
 
 struct Reader<'a> {
     live: &'a LiveTopic,
     ring: &'a Ring,
     health: &'a Health,
-    consumer: BaseConsumer,
-    areas: Areas,
+    consumer: &'a LiveConsumer,
+    areas: &'a mut Areas,
+    /// What is assigned to the client.
+    reads: Option<Vec<i32>>,
+    /// When to ask again for partitions that could not be opened, and how long to wait then.
+    open_at: Option<Instant>,
+    open_after: Duration,
+    /// When to ask whether a trouble is over.
+    probe_at: Option<Instant>,
 }
 
-impl Reader<'_> {
-    /// Reads until a fault that wants a new beginning.
-    fn read(&mut self, stop: &CancellationToken) -> Result<(), KafkaError> {
-        let mut reads: Option<Vec<i32>> = None;
+impl<'a> Reader<'a> {
+    fn new(
+        live: &'a LiveTopic,
+        ring: &'a Ring,
+        health: &'a Health,
+        consumer: &'a LiveConsumer,
+        areas: &'a mut Areas,
+    ) -> Self {
+        let probe_at = Some(Instant::now());
+        let (reads, open_at, open_after) = (None, None, AGAIN);
+        Self { live, ring, health, consumer, areas, reads, open_at, open_after, probe_at }
+    }
+
+    /// Reads until the client is of no more use; answers why.
+    fn read(mut self, stop: &CancellationToken) -> String {
         let mut pushed = Instant::now();
         while !stop.is_cancelled() {
             let wanted = self.ring.wanted(LINGER);
-            if reads.as_ref() != Some(&wanted) {
-                self.assign(&wanted, reads.as_deref().unwrap_or_default())?;
-                reads = Some(wanted);
+            let is_time = self.open_at.is_some_and(|at| Instant::now() >= at);
+            if (is_time || self.reads.as_ref() != Some(&wanted))
+                && let Err(error) = self.assign(wanted)
+            {
+                return self.reason(&error);
             }
-            let blocks = self.turn(pushed + WAKE_EVERY)?;
+            let mut blocks = Vec::new();
+            let spent = self.turn(pushed + WAKE_EVERY, &mut blocks).err();
             if !blocks.is_empty() {
-                self.health.set(Component::Stream, Ok(()));
                 self.ring.push(blocks);
                 pushed = Instant::now();
             }
+            if let Some(error) = spent {
+                return self.reason(&error);
+            }
+            self.probe();
         }
-        Ok(())
+        String::new()
     }
 
     /// Takes what is there. Who listens is woken at once after a pause, and in a stream of records
     /// for all that have come since the last time.
-    fn turn(&mut self, next_wake: Instant) -> Result<Vec<Block>, KafkaError> {
-        let mut blocks = Vec::new();
+    fn turn(&mut self, next_wake: Instant, blocks: &mut Vec<Block>) -> Result<(), KafkaError> {
         let mut wait = POLL;
         while blocks.len() < TURN_RECORDS_MAX {
             match self.consumer.poll(wait) {
@@ -162,45 +181,94 @@ impl Reader<'_> {
                     continue;
                 }
                 Some(Ok(message)) => blocks.extend(self.areas.block(&message)),
-                Some(Err(error)) if is_passing(&error) => trouble(self.health, &error),
-                Some(Err(error)) => {
-                    self.ring.push(blocks);
-                    return Err(error);
+                Some(Err(error)) if is_passing(&error) => {
+                    if !error.rdkafka_error_code().is_some_and(kafka::is_one_connection) {
+                        self.trouble(&error);
+                    }
                 }
+                Some(Err(error)) => return Err(error),
             }
             wait = Duration::ZERO;
         }
-        Ok(blocks)
+        Ok(())
     }
 
-    /// Each goes on where the ring ends; where that is gone, or was never, at the topic's end.
-    fn assign(&self, wanted: &[i32], before: &[i32]) -> Result<(), KafkaError> {
-        for partition in before.iter().filter(|partition| !wanted.contains(partition)) {
-            self.ring.close(*partition);
+    /// Each goes on where the ring ends; where that is gone, or was never, at the topic's end. One
+    /// that cannot be opened keeps nobody else waiting: it is asked for again later.
+    fn assign(&mut self, wanted: Vec<i32>) -> Result<(), KafkaError> {
+        for partition in self.ring.partitions() {
+            if !wanted.contains(&partition) {
+                self.ring.close(partition);
+            }
         }
         let mut places = Vec::new();
-        for &partition in wanted {
+        let mut lacking = None;
+        for &partition in &wanted {
             let end = self.ring.end(partition);
-            if let Some(end) = end.filter(|_| before.contains(&partition)) {
+            let is_read = self.reads.as_ref().is_some_and(|reads| reads.contains(&partition));
+            if let Some(end) = end.filter(|_| is_read) {
                 places.push((partition, end));
                 continue;
             }
-            let (low, high) = self.live.bounds(&self.consumer, partition)?;
-            let place = end.filter(|end| (low..=high).contains(end)).unwrap_or(high);
-            if end != Some(place) {
-                self.ring.open(partition, place);
+            match self.live.bounds(self.consumer, partition, OPEN_TIMEOUT) {
+                Ok((low, high)) => {
+                    let place = end.filter(|end| (low..=high).contains(end)).unwrap_or(high);
+                    if end != Some(place) {
+                        self.ring.open(partition, place);
+                    }
+                    places.push((partition, place));
+                }
+                Err(error) => {
+                    // Reading goes on by itself where it was.
+                    places.extend(end.map(|end| (partition, end)));
+                    lacking = Some(error);
+                }
             }
-            places.push((partition, place));
         }
-        self.live.assign(&self.consumer, places)?;
-        self.health.set(Component::Stream, Ok(()));
+        self.live.assign(self.consumer, places)?;
         debug!(topic = self.live.topic, partitions = ?wanted, "the live topic is read");
+        match lacking {
+            None => (self.open_at, self.open_after) = (None, AGAIN),
+            Some(error) => {
+                self.trouble(&error);
+                self.open_at = Some(Instant::now() + self.open_after);
+                self.open_after = (self.open_after * 2).min(OPEN_AFTER_MAX);
+            }
+        }
+        self.reads = Some(wanted);
         Ok(())
+    }
+
+    fn reason(&self, error: &KafkaError) -> String {
+        self.consumer.context().last().unwrap_or_else(|| kafka::plain(error))
+    }
+
+    fn trouble(&mut self, error: &KafkaError) {
+        trouble(self.health, &self.reason(error));
+        self.probe_at = Some(Instant::now() + AGAIN);
+    }
+
+    /// Asks whether the topic can be read, when it is time to.
+    fn probe(&mut self) {
+        if self.open_at.is_some() || self.probe_at.is_none_or(|at| Instant::now() < at) {
+            return;
+        }
+        match kafka::answers(self.consumer, [self.live.topic.as_str()], OPEN_TIMEOUT) {
+            Ok(()) => {
+                self.probe_at = None;
+                self.health.set(Component::Stream, Ok(()));
+            }
+            Err(reason) => {
+                let reason = self.consumer.context().last().unwrap_or(reason);
+                trouble(self.health, &reason);
+                self.probe_at = Some(Instant::now() + AGAIN);
+            }
+        }
     }
 }
 
 /// librdkafka mends it itself.
-fn is_passing(error: &KafkaError) -> bool {
+pub(super) fn is_passing(error: &KafkaError) -> bool {
     use rdkafka::error::RDKafkaErrorCode as Code;
     matches!(
         error.rdkafka_error_code(),
@@ -208,9 +276,8 @@ fn is_passing(error: &KafkaError) -> bool {
     )
 }
 
-fn trouble(health: &Health, error: &KafkaError) {
-    let reason = kafka::plain(error);
-    if health.set(Component::Stream, Err(reason.clone())) {
+fn trouble(health: &Health, reason: &str) {
+    if health.set(Component::Stream, Err(reason.to_owned())) {
         warn!(reason, "the live topic cannot be read, trying on");
     }
 }

@@ -35,8 +35,9 @@ impl Place {
 /// What the ring has for a listener.
 #[derive(Debug)]
 pub enum Taken {
-    /// The area's records from the place on, oldest first, perhaps none; and where to go on.
-    Blocks(Vec<Arc<Block>>, Place),
+    /// The area's records from the place on, oldest first, perhaps none; where to go on, and whether
+    /// there is more at once.
+    Blocks { blocks: Vec<Arc<Block>>, next: Place, has_more: bool },
     /// The place is older than what the ring holds: everything from this offset on is in it.
     Behind(i64),
     /// The partition is not read, or not yet.
@@ -66,6 +67,8 @@ struct State {
     areas: HashMap<Arc<str>, Feed>,
     partitions: HashMap<i32, Held>,
     wanted: HashMap<i32, Wanted>,
+    /// How many times a partition was opened.
+    lives: u64,
     /// All records in the order in which they came.
     order: VecDeque<Arc<Block>>,
     /// What the records cost when they were last looked at.
@@ -85,6 +88,7 @@ struct Feed {
 struct Held {
     floor: i64,
     end: i64,
+    life: u64,
 }
 
 /// How many listen to a partition, and since when nobody does.
@@ -104,6 +108,7 @@ pub struct Subscription {
     pub news: watch::Receiver<i64>,
     /// Told when a partition is opened.
     pub opened: watch::Receiver<()>,
+    life: u64,
 }
 
 impl Ring {
@@ -116,7 +121,9 @@ impl Ring {
     pub fn open(&self, partition: i32, from: i64) {
         let mut state = self.state();
         state.forget(partition);
-        state.partitions.insert(partition, Held { floor: from, end: from });
+        state.lives += 1;
+        let life = state.lives;
+        state.partitions.insert(partition, Held { floor: from, end: from, life });
         drop(state);
         self.opened.send_replace(());
     }
@@ -126,6 +133,19 @@ impl Ring {
         let mut state = self.state();
         state.forget(partition);
         state.partitions.remove(&partition);
+    }
+
+    /// The partitions that are read.
+    #[must_use]
+    pub fn partitions(&self) -> Vec<i32> {
+        self.state().partitions.keys().copied().collect()
+    }
+
+    /// Drops the oldest records until what the rest costs by now fits: their frames were made later.
+    pub fn trim(&self) {
+        let mut state = self.state();
+        state.look();
+        state.shrink(self.bytes_max);
     }
 
     /// The partitions that somebody listens to, or did within the last `linger`; in order.
@@ -175,12 +195,13 @@ impl Ring {
         for block in state.from(area, from) {
             if bytes > 0 && bytes + block.len_bytes() > bytes_max {
                 let next = Place::of(block.offset);
-                return Taken::Blocks(blocks, next);
+                return Taken::Blocks { blocks, next, has_more: true };
             }
             bytes += block.len_bytes();
             blocks.push(Arc::clone(block));
         }
-        Taken::Blocks(blocks, from.max(Place::of(held.end)))
+        let next = from.max(Place::of(held.end));
+        Taken::Blocks { blocks, next, has_more: false }
     }
 
     /// How much of an area follows a place; `None` where the ring does not hold all of it.
@@ -211,7 +232,7 @@ impl Ring {
         let news = feed.news.subscribe();
         drop(state);
         let (ring, area) = (Arc::clone(self), Arc::clone(area));
-        Subscription { ring, area, partition, news, opened }
+        Subscription { ring, area, partition, news, opened, life: 0 }
     }
 
     /// The offset behind the last record read of a partition; `None` where it is not read.
@@ -237,12 +258,28 @@ impl Subscription {
     pub async fn end(&mut self) -> i64 {
         loop {
             self.opened.borrow_and_update();
-            if let Some(end) = self.ring.end(self.partition) {
-                return end;
+            if let Some(held) = self.held() {
+                self.life = held.life;
+                return held.end;
             }
             // The ring is never dropped while somebody listens.
             self.opened.changed().await.unwrap_or_default();
         }
+    }
+
+    /// Where the partition ends now, if it was opened again since this was asked last.
+    pub fn opened_again(&mut self) -> Option<i64> {
+        if !self.opened.has_changed().is_ok_and(|has_changed| has_changed) {
+            return None;
+        }
+        self.opened.borrow_and_update();
+        let held = self.held().filter(|held| held.life != self.life)?;
+        self.life = held.life;
+        Some(held.end)
+    }
+
+    fn held(&self) -> Option<Held> {
+        self.ring.state().partitions.get(&self.partition).copied()
     }
 }
 

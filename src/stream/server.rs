@@ -138,11 +138,11 @@ impl Server {
         let router = Router::new()
             .route("/v1/streams/{channel}", get(stream))
             .route("/ecls/subscribe/{area}/{channel}", get(bare))
+            .method_not_allowed_fallback(no_such_method)
             .layer(origins.clone())
             .layer(from_fn(to_pages_only))
-            .route("/v1/dictionary", get(dictionary).layer(origins))
+            .route("/v1/dictionary", get(dictionary).fallback(no_such_method).layer(origins))
             .fallback(no_such_path)
-            .method_not_allowed_fallback(no_such_method)
             .with_state(streams);
         let places = Arc::new(Semaphore::new(sockets_max));
         loop {

@@ -11,11 +11,11 @@ use std::time::Duration;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use tokio::sync::watch;
-use tokio::task::yield_now;
+use tokio::task::{consume_budget, yield_now};
 use tokio::time::{Instant, timeout};
 
 use super::block::Block;
-use super::catch_up::{Lease, Turn, Wanted};
+use super::catch_up::{Turn, Wanted};
 use super::end::End;
 use super::frames::{Transport, put_pong};
 use super::io::{Sink, Source};
@@ -70,8 +70,9 @@ pub struct Session<S, R> {
     has_more: bool,
     /// What may be taken at once.
     turn_bytes: usize,
-    reading: Option<BoxFuture<'static, anyhow::Result<(Lease, Turn)>>>,
-    lease: Option<Lease>,
+    reading: Option<BoxFuture<'static, anyhow::Result<Turn>>>,
+    /// It was in the ring: from then on to be behind it is to be slow.
+    has_been_live: bool,
     /// Events that sampling has left out, and from where on.
     sampled_out: u64,
     sampled_from: Place,
@@ -89,7 +90,7 @@ enum Next {
     End(End),
     Heard(Message),
     Wrote(Wrote),
-    Read(Lease, Turn),
+    Read(Turn),
     News,
     Due,
 }
@@ -121,7 +122,7 @@ impl<S: Sink, R: Source> Session<S, R> {
             has_more: false,
             turn_bytes: TURN_BYTES_MIN,
             reading: None,
-            lease: None,
+            has_been_live: false,
             sampled_out: 0,
             sampled_from: place,
             timer: Timer::new(),
@@ -142,7 +143,16 @@ impl<S: Sink, R: Source> Session<S, R> {
     async fn begin(&mut self) -> Result<(), End> {
         let end = self.opened().await?;
         let (partition, catch_ups) = (self.wish.partition, self.shared.catch_ups.clone());
-        let bounds = async |since| catch_ups.bounds(partition, since).await.map_err(unavailable);
+        let mut ending = self.signals.ending.clone();
+        let mut bounds = async |since| {
+            tokio::select! {
+                end = asked(&mut ending) => Err(end),
+                bounds = timeout(OPEN_MAX, catch_ups.bounds(partition, since)) => match bounds {
+                    Ok(bounds) => bounds.map_err(unavailable),
+                    Err(_overdue) => Err(End::Unavailable(CANNOT_BE_READ.to_owned())),
+                },
+            }
+        };
         self.place = match self.wish.from {
             From::Tip => Place::of(end),
             From::Earliest => Place::of(bounds(None).await?.0),
@@ -189,13 +199,18 @@ impl<S: Sink, R: Source> Session<S, R> {
             }
             let done = match self.next().await {
                 Next::End(end) => return end,
-                Next::Heard(message) => self.heard(message),
+                Next::Heard(message) => {
+                    // Neither this nor the socket's reading counts for the runtime otherwise: a
+                    // client that floods would have the thread for itself.
+                    consume_budget().await;
+                    self.heard(message)
+                }
                 Next::Wrote(wrote) => {
                     self.wrote(wrote);
                     Ok(())
                 }
-                Next::Read(lease, turn) => {
-                    self.read(lease, &turn);
+                Next::Read(turn) => {
+                    self.read(&turn);
                     Ok(())
                 }
                 Next::News => Ok(()),
@@ -228,41 +243,46 @@ impl<S: Sink, R: Source> Session<S, R> {
         tokio::select! {
             biased;
             end = asked(&mut self.signals.ending) => Next::End(end),
-            message = self.source.receive(), if is_heard => match message {
-                Ok(message) => Next::Heard(message),
-                Err(end) => Next::End(end),
-            },
+            () = self.timer.sleep.as_mut() => Next::Due,
             wrote = self.sink.write(&mut self.outbox), if is_writing => match wrote {
                 Ok(wrote) => Next::Wrote(wrote),
                 Err(_gone) => Next::End(End::Client),
             },
             read = finished(&mut self.reading) => match read {
-                Ok((lease, turn)) => Next::Read(lease, turn),
+                Ok(turn) => Next::Read(turn),
                 Err(error) => Next::End(unavailable(error)),
+            },
+            // Behind what is due and written, however much it says.
+            message = self.source.receive(), if is_heard => match message {
+                Ok(message) => Next::Heard(message),
+                Err(end) => Next::End(end),
             },
             // The ring never drops the senders while somebody listens.
             changed = news.changed(), if is_idle => { drop(changed); Next::News }
             changed = opened.changed(), if is_idle && is_closed => { drop(changed); Next::News }
             () = yield_now(), if is_idle && self.has_more => Next::News,
-            () = self.timer.sleep.as_mut() => Next::Due,
         }
     }
 
     /// Takes what follows into the outbox, or begins to read it.
     fn fill(&mut self) -> Result<(), End> {
-        self.has_more = false;
-        if self.reading.is_some() || self.outbox.len_bytes() >= TURN_BYTES_MIN {
+        // What is there may be taken at once.
+        self.has_more = self.outbox.len_bytes() >= TURN_BYTES_MIN && self.reading.is_none();
+        let is_stalled = self.timer.is_stalled && !self.outbox.is_empty();
+        if is_stalled || self.reading.is_some() || self.has_more {
             return Ok(());
         }
         self.subscription.news.borrow_and_update();
-        self.subscription.opened.borrow_and_update();
+        if self.subscription.opened_again().is_some_and(|end| end < self.place.offset) {
+            // What comes now has offsets that were others' before. Who comes back is told a gap.
+            return Err(End::Unavailable("the live topic has lost records".to_owned()));
+        }
         let ring = &self.shared.ring;
         match ring.take(&self.wish.area, self.wish.partition, self.place, self.turn_bytes) {
-            Taken::Blocks(blocks, next) => {
-                (self.timer.closed, self.lease) = (None, None);
+            Taken::Blocks { blocks, next, has_more } => {
+                (self.timer.closed, self.has_been_live) = (None, true);
                 blocks.iter().for_each(|block| self.put(block, true));
-                // Where nothing passed the filter there may be more at once.
-                self.has_more = !blocks.is_empty();
+                self.has_more = has_more;
                 self.place = next;
                 if self.outbox.is_empty() {
                     self.written = next;
@@ -278,8 +298,7 @@ impl<S: Sink, R: Source> Session<S, R> {
 
     /// Reads Kafka up to what the ring holds.
     fn catch_up(&mut self, floor: i64) -> Result<(), End> {
-        let flow = &self.signals.flow;
-        if self.wish.slow == Slow::Disconnect && flow.events.load(Ordering::Relaxed) > 0 {
+        if self.wish.slow == Slow::Disconnect && self.has_been_live {
             self.tell_slow();
             return Err(End::Slow);
         }
@@ -290,15 +309,12 @@ impl<S: Sink, R: Source> Session<S, R> {
             until: floor,
             bytes_max: (self.turn_bytes * 4).min(READ_BYTES_MAX),
         };
-        let read = self.shared.catch_ups.clone().read(self.lease.take(), wanted);
-        self.reading = Some(Box::pin(read));
+        self.reading = Some(Box::pin(self.shared.catch_ups.clone().read(wanted)));
         Ok(())
     }
 
-    fn read(&mut self, lease: Lease, turn: &Turn) {
+    fn read(&mut self, turn: &Turn) {
         self.reading = None;
-        // Who does not take what it has makes room for others.
-        self.lease = (!self.timer.is_stalled).then_some(lease);
         if let Some(oldest) = turn.lost_before {
             // Where all that is left is in the ring, nothing of it was read.
             let until = turn.blocks.first().map(|block| block.time).or_else(|| {
@@ -387,8 +403,8 @@ impl<S: Sink, R: Source> Session<S, R> {
 
 /// What a reader has read, once it has; never where nothing is read.
 async fn finished(
-    reading: &mut Option<BoxFuture<'static, anyhow::Result<(Lease, Turn)>>>,
-) -> anyhow::Result<(Lease, Turn)> {
+    reading: &mut Option<BoxFuture<'static, anyhow::Result<Turn>>>,
+) -> anyhow::Result<Turn> {
     match reading {
         Some(reading) => reading.await,
         None => std::future::pending().await,
@@ -396,7 +412,7 @@ async fn finished(
 }
 
 /// Waits until the stream is to be closed.
-async fn asked(ending: &mut watch::Receiver<Option<End>>) -> End {
+pub(super) async fn asked(ending: &mut watch::Receiver<Option<End>>) -> End {
     loop {
         if let Some(end) = ending.borrow_and_update().clone() {
             return end;

@@ -136,7 +136,7 @@ struct Replica {
     ring: Arc<Ring>,
     stop: CancellationToken,
     served: JoinSet<()>,
-    reader: Option<JoinHandle<anyhow::Result<()>>>,
+    reader: Option<JoinHandle<()>>,
     shared: Option<Arc<Shared>>,
     _stop: DropGuard,
 }
@@ -195,7 +195,7 @@ impl Drop for Replica {
         self.stop.cancel();
         drop(self.shared.take());
         if let Some(reader) = self.reader.take() {
-            reader.join().unwrap().unwrap();
+            reader.join().unwrap();
         }
     }
 }

@@ -9,7 +9,7 @@ fn block(area: &str, offset: i64, lines: &str) -> Block {
 
 fn offsets(taken: &Taken) -> (Vec<i64>, Option<i64>) {
     match taken {
-        Taken::Blocks(blocks, next) => {
+        Taken::Blocks { blocks, next, .. } => {
             (blocks.iter().map(|block| block.offset).collect(), Some(next.offset))
         }
         Taken::Behind(floor) => (vec![*floor], None),

@@ -102,10 +102,9 @@ impl<S: Sink, R: Source> Session<S, R> {
         self.timer.is_stalled = true;
         if let Some(place) = self.outbox.keep_current() {
             self.place = place;
-            // What is read at the moment would come behind what was forgotten.
-            self.reading = None;
         }
-        self.lease = None;
+        // What is read at the moment would come behind what was forgotten, or be more that waits.
+        self.reading = None;
         self.oldest = None;
         self.turn_bytes = TURN_BYTES_MIN;
     }

@@ -87,7 +87,7 @@ impl Replica {
         let mut parts = JoinSet::new();
         parts.spawn_blocking({
             let (live, ring, stop) = (live.clone(), Arc::clone(&ring), stop.clone());
-            move || live::run(&live, &ring, &Health::default(), &stop).unwrap()
+            move || live::run(&live, &ring, &Health::default(), &stop)
         });
         let connections = Connections::default();
         let log = presence::LogSettings::new(

@@ -12,7 +12,7 @@ const RECEIVE_BYTES: u32 = 4 * 1024;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) struct Client {
-    socket: TcpStream,
+    pub(crate) socket: TcpStream,
     transport: String,
     /// The status line and the headers of the answer.
     pub(crate) head: String,

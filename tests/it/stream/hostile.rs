@@ -209,6 +209,36 @@ async fn floods() {
     }
 }
 
+/// Two threads serve, and four clients never stop saying next to nothing, two of them before their
+/// first message.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn floods_without_an_end() {
+    let rig = Rig::start(1 << 20).await;
+    let mut unhurt = Unhurt::listens(&rig).await;
+    let flood = bytes(&[frame(PONG, b""); 10_000]);
+    let mut floods = Vec::new();
+    for query in ["key=good", "key=good", "key=good&hello=1", "key=good&hello=1"] {
+        let socket = rig.client("websocket", query).await.socket.into_std().unwrap();
+        socket.set_nonblocking(false).unwrap();
+        let ours = socket.try_clone().unwrap();
+        let flood = flood.clone();
+        let flooding = std::thread::spawn(move || {
+            use std::io::Write as _;
+            while (&socket).write_all(&flood).is_ok() {}
+        });
+        floods.push((ours, flooding));
+    }
+    for _ in 0..10 {
+        unhurt.hears(20).await;
+    }
+    assert!(floods.iter().any(|(_, flooding)| !flooding.is_finished()), "they flood still");
+    for (socket, flooding) in floods {
+        // The server may have closed it.
+        socket.shutdown(std::net::Shutdown::Both).unwrap_or_default();
+        flooding.join().unwrap();
+    }
+}
+
 /// Compression is offered by many clients and never agreed on: a bomb has nowhere to go off.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_compression_bomb() {

@@ -17,6 +17,14 @@ async fn status(client: &mut Client) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_is_behind_when_it_comes_is_not_slow() {
+    let rig = Rig::start(4_000).await;
+    rig.go_live(0..2_000);
+    let mut client = rig.client("websocket", "key=good&earliest&slow=disconnect").await;
+    assert_eq!(numbers(&client.events(2_000).await), (0..2_000).collect::<Vec<_>>());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_filter_is_the_same_on_every_transport_from_the_ring_and_from_kafka() {
     for ring_bytes_max in [1 << 20, 4_000] {
         let rig = Rig::start(ring_bytes_max).await;
