@@ -19,9 +19,10 @@ async fn status(client: &mut Client) -> Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_is_behind_when_it_comes_is_not_slow() {
     let rig = Rig::start(4_000).await;
-    rig.go_live(0..2_000);
+    // More than one turn of reading.
+    rig.go_live(0..15_000);
     let mut client = rig.client("websocket", "key=good&earliest&slow=disconnect").await;
-    assert_eq!(numbers(&client.events(2_000).await), (0..2_000).collect::<Vec<_>>());
+    assert_eq!(numbers(&client.events(15_000).await), (0..15_000).collect::<Vec<_>>());
 }
 
 #[tokio::test(flavor = "multi_thread")]
