@@ -102,6 +102,7 @@ pub(super) async fn run(
     };
     let administered = administration::api(settings, api_parts, &key)?;
     goes_on(&mut parts, api::serve(api, administered, stop.clone()));
+    goes_on(&mut parts, administration::read_once(control.clone()));
     let topic = tokio::select! {
         topic = life::described(settings, &health) => topic,
         () = drain.cancelled() => return Ok(()),

@@ -26,7 +26,7 @@ use super::{Api, session};
 
 /// Whoever holds the administrators' token.
 const ADMINISTRATOR: &str = "administrator";
-/// How long a change waits for the newest state.
+/// How long a change waits for the newest state, and whatever is asked before the first.
 const FRESH_MAX: Duration = Duration::from_secs(2);
 
 /// Who may ask, as it is configured.
@@ -188,19 +188,19 @@ pub(super) async fn authorized(
 }
 
 /// The token that is good now. A change waits for the newest state: a replica that lags must not
-/// take a token that was replaced.
+/// take a token that was replaced. Nobody is answered, and no token is wrong, before there is a
+/// state at all.
 async fn admin_token(api: &Api, is_change: bool) -> Result<Option<AdminToken>, Problem> {
-    if let Some(token) = api.access.token {
-        return Ok(Some(token));
-    }
-    let state = match is_change {
-        false => api.control.state(),
-        true => api.control.fresh(FRESH_MAX).await.map_err(|unavailable| {
-            let detail = unavailable.to_string();
-            Problem { retry_after: Some(2), ..Problem::new(503, "control-unavailable", detail) }
-        })?,
+    let configured = api.access.token;
+    let state = match is_change && configured.is_none() {
+        true => api.control.fresh(FRESH_MAX).await,
+        false => api.control.known(FRESH_MAX).await,
     };
-    Ok(state.admin_token().copied())
+    let state = state.map_err(|unavailable| {
+        let detail = unavailable.to_string();
+        Problem { retry_after: Some(2), ..Problem::new(503, "control-unavailable", detail) }
+    })?;
+    Ok(configured.or_else(|| state.admin_token().copied()))
 }
 
 fn known(
