@@ -24,8 +24,6 @@ use crate::stream::server::Peer;
 
 use super::{Api, session};
 
-/// Whoever holds the administrators' token.
-const ADMINISTRATOR: &str = "administrator";
 /// How long a change waits for the newest state, and whatever is asked before the first.
 const FRESH_MAX: Duration = Duration::from_secs(2);
 
@@ -226,7 +224,7 @@ fn known(
     } else {
         return Err(Unknown::Nobody("the administrators' token is needed"));
     };
-    let actor = Actor::try_from(ADMINISTRATOR.to_owned());
+    let actor = Actor::try_from(Actor::ADMINISTRATOR.to_owned());
     let actor = actor.map_err(|error| Problem::new(500, "internal", error.to_string()));
     let rights = Arc::new(Rights::of_everything());
     Ok(User { actor: actor.map_err(Unknown::Problem)?, via, rights })
@@ -243,6 +241,10 @@ fn named(access: &Access, headers: &HeaderMap) -> Result<User, Problem> {
     let actor = Actor::try_from(name.to_owned()).map_err(|error| {
         Problem::new(401, "unauthorized", format!("the user's name as the proxy has it {error}"))
     })?;
+    if [Actor::ADMINISTRATOR, Actor::SETUP].contains(&name) {
+        let detail = format!("no user may be called `{name}`: the audit trail means another by it");
+        return Err(Problem::new(403, "forbidden", detail));
+    }
     let lines = headers.get_all(&access.groups_header).iter();
     let groups = lines.filter_map(|line| std::str::from_utf8(line.as_bytes()).ok());
     let groups = groups.flat_map(|line| line.split(',')).map(str::trim);

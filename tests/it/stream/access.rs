@@ -191,6 +191,10 @@ async fn a_header_names_a_user_only_where_a_listed_proxy_says_it() {
     let token = format!("Authorization: Bearer {ADMIN}");
     check(&listed, &[user, ops], "200 ada").await;
     check(&listed, &["X-Forwarded-User: Ädä", ops], "200 Ädä").await;
+    // What the audit trail calls others by.
+    check(&listed, &["X-Forwarded-User: administrator", ops], "403 forbidden").await;
+    check(&listed, &["X-Forwarded-User: setup ", ops], "403 forbidden").await;
+    check(&listed, &["X-Forwarded-User: setup2", ops], "200 setup2").await;
     check(&listed, &[user], "403 forbidden").await;
     check(&listed, &[user, ops, user], "401 unauthorized").await;
     check(&listed, &["X-Forwarded-User: ", ops], "401 unauthorized").await;
