@@ -22,6 +22,7 @@ use crate::telemetry;
 
 mod geo;
 mod ingest;
+mod life;
 mod reload;
 mod stream;
 

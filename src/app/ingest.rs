@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 use tracing::{info, warn};
 
 use super::reload::Plans;
-use super::{Load, Shutdown, WIND_UP_MAX, first_failure, geo, reload};
+use super::{Load, Shutdown, WIND_UP_MAX, first_failure, geo, life, reload};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::config::settings::Settings;
@@ -55,15 +55,31 @@ pub(super) async fn work(
     };
     let reading = reading(&config);
     let delivery = delivery(&config, index.clone(), &cluster, shared)?;
+    let partitions = live_partitions(&cluster);
     let prepare = prepare(&plans, store.current(), &cluster.id, &shared.clock);
     let path = path(settings, prepare, delivery, shared);
     let mut watchers = JoinSet::new();
+    watchers.spawn({
+        let settings = settings.clone();
+        // That ends it at once: what is under way goes where nobody looks for it. It is not
+        // committed, so it comes again.
+        async move { Err(live_changed(&settings, partitions).await) }
+    });
     watchers.spawn(geo::watch(store, settings.geo.check_every, shared.metrics.clone()));
     watchers.spawn(reload::watch(config, load, plans, index, shared.metrics.clone()));
     tokio::select! {
         ended = flow(reading, path, shutdown) => ended,
         failed = first_failure(&mut watchers) => Err(failed),
     }
+}
+
+/// Returns when the live topic is not the one that the mirror writes to. Where streams are served
+/// these look for it, and send their listeners away first.
+async fn live_changed(settings: &Settings, partitions: usize) -> anyhow::Error {
+    if !settings.live.on || settings.roles.stream {
+        return std::future::pending().await;
+    }
+    life::changed(settings, (None, partitions)).await
 }
 
 /// Lets events through until the source has drained, or something failed.
@@ -172,8 +188,7 @@ fn delivery(
         message_bytes_max: live.message_bytes_max.max(dead_letter.message_bytes_max),
     };
     let producer = Arc::new(Producer::new(settings, shared.health.clone())?);
-    // The live topic was asked for last.
-    let partitions = cluster.partitions.last().copied().unwrap_or_default();
+    let partitions = live_partitions(cluster);
     let mirror = live.on.then(|| {
         Mirror::new(
             Arc::clone(&producer),
@@ -187,6 +202,11 @@ fn delivery(
     let dead_letters =
         DeadLetters::new(producer, &dead_letter.topic, dead_letter.message_bytes_max, names);
     Ok(Delivery { index, mirror, dead_letters })
+}
+
+/// The live topic was asked for last.
+fn live_partitions(cluster: &Cluster) -> usize {
+    cluster.partitions.last().copied().unwrap_or_default()
 }
 
 fn path(

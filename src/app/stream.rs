@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::info;
 
+use super::life;
 use crate::clock::Clock;
 use crate::config::settings::Settings;
 use crate::deliver::mirror::partition_of;
@@ -41,11 +42,10 @@ use crate::stream::topic_id::Topic;
 use crate::stream::wish::Offer;
 
 mod administration;
-mod life;
 
 use administration::Parts;
 
-/// A topic that cannot be described is asked for again this much later.
+/// A topic that cannot be read is asked for again this much later.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 const MEASURE_EVERY: Duration = Duration::from_secs(1);
 const ASK_TIMEOUT: Duration = Duration::from_secs(5);
@@ -102,6 +102,7 @@ pub(super) async fn run(
     };
     let administered = administration::api(settings, api_parts, &key)?;
     goes_on(&mut parts, api::serve(api, administered, stop.clone()));
+    goes_on(&mut parts, administration::read_once(control.clone()));
     let topic = tokio::select! {
         topic = life::described(settings, &health) => topic,
         () = drain.cancelled() => return Ok(()),
@@ -159,7 +160,7 @@ async fn serve(
     let mut serving = Box::pin(server.serve(streams, settings.stream.sockets_max, ends));
     tokio::select! {
         () = &mut serving => Ok(()),
-        why = life::changed(settings, topic) => {
+        why = life::changed(settings, (Some(topic.id), topic.partitions)) => {
             // As at a stop everybody is sent away with a cursor, which is refused from now on.
             ending.cancel();
             serving.await;

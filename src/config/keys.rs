@@ -3,6 +3,8 @@
 //! From these tables come the parsing, the faults, the environment variables and the reference in
 //! docs/configuration.md.
 
+use crate::stream::cursor::PARTITION_MAX;
+
 /// One key of a file.
 #[derive(Debug, Clone, Copy)]
 pub struct Key {
@@ -68,6 +70,8 @@ impl Kind {
 
 const COUNT: Kind = Kind::Integer { min: 1, max: 1_000_000 };
 const COUNT_OR_ZERO: Kind = Kind::Integer { min: 0, max: 1_000_000 };
+/// As many as a cursor can name.
+const LIVE_PARTITIONS: Kind = Kind::Integer { min: 1, max: PARTITION_MAX as i64 + 1 };
 const MESSAGE_BYTES: Kind = Kind::Bytes { min: 64 * 1024 };
 
 macro_rules! keys {
@@ -130,7 +134,7 @@ pub static SETTINGS: &[Key] = keys! {
 
     "live.on", Kind::Bool, "true", "Mirror each event to the live topic, which Call Log Streams read.";
     "live.topic", Kind::Text, "\"sluice-live\"", "The live topic.";
-    "live.partitions", COUNT, "16", "Partitions that `sluice setup` creates it with.";
+    "live.partitions", LIVE_PARTITIONS, "16", "Partitions that `sluice setup` creates it with.";
     "live.replication", Kind::Integer { min: 0, max: 99 }, "0", "Replication that `sluice setup` creates it with; 0: the broker's default.";
     "live.retention", Kind::Duration, "\"1d\"", "How long it keeps events.";
     "live.message_bytes_max", MESSAGE_BYTES, "\"8 MiB\"", "Largest record; must be above the source topics' own limit.";

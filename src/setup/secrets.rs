@@ -16,8 +16,6 @@ use crate::stream::ids::Actor;
 
 use super::Task;
 
-/// Who makes them, in the audit trail.
-const ACTOR: &str = "setup";
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Makes what is neither configured nor there; answers whether anything was, or with a dry run
@@ -115,7 +113,7 @@ async fn admin_token(
 
 /// Whether a command was applied; not, where another `setup` was first.
 async fn give(control: &Control, command: Command, there: &Refusal) -> anyhow::Result<bool> {
-    let actor = Actor::try_from(ACTOR.to_owned())?;
+    let actor = Actor::try_from(Actor::SETUP.to_owned())?;
     match control.apply(actor, command, Limits::default()).await {
         Ok(_) => Ok(true),
         Err(ControlError::Refused(refusal)) if refusal == *there => Ok(false),

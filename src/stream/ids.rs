@@ -147,6 +147,11 @@ pub struct NotAName;
 pub struct Actor(Arc<str>);
 
 impl Actor {
+    /// Whoever holds the administrators' token.
+    pub const ADMINISTRATOR: &str = "administrator";
+    /// `sluice setup`.
+    pub const SETUP: &str = "setup";
+
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

@@ -147,6 +147,8 @@ mod tests {
         };
         check(None, &[], "", Ok(["", "all"]));
         check(None, &["status_code"], "", Ok(["status_code", "all"]));
+        // As many as a token can be made with.
+        check(None, &["status_code"; 200], "", Ok(["status_code", "all"]));
         check(
             None,
             &["status_code", "billing"],

@@ -99,6 +99,12 @@ fn faults_name_the_place_the_key_and_what_was_meant() {
             "sluice.toml:4: index.shards: 0 is not within 1 and 1000000",
         ],
     );
+    check("[live]\npartitions = 65536\n", &[], &[]);
+    check(
+        "[live]\npartitions = 65537\n",
+        &[],
+        &["sluice.toml:2: live.partitions: 65537 is not within 1 and 65536"],
+    );
     check(
         "[log]\nformat = \"jsn\"\n",
         &[],

@@ -17,7 +17,7 @@ use sluice::stream::end::End;
 use sluice::stream::frames::Transport;
 use sluice::stream::ids::Actor;
 use sluice::stream::presence::log::{self, LogSettings};
-use sluice::stream::presence::{Connection, Limits, Presence, Refused};
+use sluice::stream::presence::{COMPACTION_LAG_MS, Connection, Limits, Presence, Refused};
 use tokio::task::JoinSet;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -49,6 +49,10 @@ fn with_topic() -> Kafka {
 impl Replica {
     /// Renews so often that a test need not wait for it.
     pub(crate) fn begin(kafka: &KafkaSettings, topic: &str, name: &str) -> Self {
+        Self::begin_with(kafka, topic, name, Clock::system())
+    }
+
+    fn begin_with(kafka: &KafkaSettings, topic: &str, name: &str, clock: Clock) -> Self {
         let settings = LogSettings {
             answer_timeout: PATIENCE,
             renew_every: Duration::from_millis(200),
@@ -56,7 +60,7 @@ impl Replica {
         };
         let (connections, health) = (Connections::default(), Health::default());
         let stop = CancellationToken::new();
-        let of = (Clock::system(), health.clone());
+        let of = (clock, health.clone());
         let (presence, _) = log::start(settings, connections.clone(), of, stop.clone()).unwrap();
         let (renewals, _stop) = (JoinSet::new(), stop.drop_guard());
         Self { presence, connections, health, renewals, _stop }
@@ -191,6 +195,23 @@ async fn n1_a_replica_that_starts_again_frees_what_its_former_life_held() {
     let _new = again.enter(TWO).await.unwrap();
     assert_eq!(again.enter(TWO).await.unwrap_err(), Refused::ChannelFull(2));
     assert_eq!(end(&kept), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn n1_a_replica_whose_clock_is_ahead_releases_nobodys_lease() {
+    let kafka = with_topic();
+    let one = Replica::start(&kafka, "r1").await;
+    let opened = one.enter(TWO).await.unwrap();
+    let since = || one.list().into_iter().find(|of| of.id == *opened.id()).unwrap().lease.since;
+    let before = since();
+    let ahead = Clock::fixed(Clock::system().now() + 2 * COMPACTION_LAG_MS);
+    let other = Replica::begin_with(&kafka.settings, TOPIC, "r2", ahead);
+    until("the topic is read", || other.presence.connections(None).is_ok()).await;
+    // Behind whatever the other one has written when it had read the topic.
+    let _second = other.enter(TWO).await.unwrap();
+    one.renewed(&opened, 2).await;
+    // It was never admitted anew.
+    assert_eq!((since(), end(&opened)), (before, None));
 }
 
 /// A lease that somebody has released: another replica under the same name, against what the

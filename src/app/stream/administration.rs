@@ -38,6 +38,14 @@ pub(super) async fn cursor_key(settings: &Settings, control: &Control) -> anyhow
     }
 }
 
+/// Reads the control topic up to its end once, as soon as that can be done: from then on what was
+/// read is told while Kafka is away as well, whether or not anybody has asked before.
+pub(super) async fn read_once(control: Control) {
+    while control.known(ASK_TIMEOUT).await.is_err() {
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+}
+
 /// What the API shares with the streams.
 pub(super) struct Parts {
     pub(super) control: Control,

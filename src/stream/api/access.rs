@@ -24,9 +24,7 @@ use crate::stream::server::Peer;
 
 use super::{Api, session};
 
-/// Whoever holds the administrators' token.
-const ADMINISTRATOR: &str = "administrator";
-/// How long a change waits for the newest state.
+/// How long a change waits for the newest state, and whatever is asked before the first.
 const FRESH_MAX: Duration = Duration::from_secs(2);
 
 /// Who may ask, as it is configured.
@@ -188,19 +186,19 @@ pub(super) async fn authorized(
 }
 
 /// The token that is good now. A change waits for the newest state: a replica that lags must not
-/// take a token that was replaced.
+/// take a token that was replaced. Nobody is answered, and no token is wrong, before there is a
+/// state at all.
 async fn admin_token(api: &Api, is_change: bool) -> Result<Option<AdminToken>, Problem> {
-    if let Some(token) = api.access.token {
-        return Ok(Some(token));
-    }
-    let state = match is_change {
-        false => api.control.state(),
-        true => api.control.fresh(FRESH_MAX).await.map_err(|unavailable| {
-            let detail = unavailable.to_string();
-            Problem { retry_after: Some(2), ..Problem::new(503, "control-unavailable", detail) }
-        })?,
+    let configured = api.access.token;
+    let state = match is_change && configured.is_none() {
+        true => api.control.fresh(FRESH_MAX).await,
+        false => api.control.known(FRESH_MAX).await,
     };
-    Ok(state.admin_token().copied())
+    let state = state.map_err(|unavailable| {
+        let detail = unavailable.to_string();
+        Problem { retry_after: Some(2), ..Problem::new(503, "control-unavailable", detail) }
+    })?;
+    Ok(configured.or_else(|| state.admin_token().copied()))
 }
 
 fn known(
@@ -226,7 +224,7 @@ fn known(
     } else {
         return Err(Unknown::Nobody("the administrators' token is needed"));
     };
-    let actor = Actor::try_from(ADMINISTRATOR.to_owned());
+    let actor = Actor::try_from(Actor::ADMINISTRATOR.to_owned());
     let actor = actor.map_err(|error| Problem::new(500, "internal", error.to_string()));
     let rights = Arc::new(Rights::of_everything());
     Ok(User { actor: actor.map_err(Unknown::Problem)?, via, rights })
@@ -243,6 +241,10 @@ fn named(access: &Access, headers: &HeaderMap) -> Result<User, Problem> {
     let actor = Actor::try_from(name.to_owned()).map_err(|error| {
         Problem::new(401, "unauthorized", format!("the user's name as the proxy has it {error}"))
     })?;
+    if [Actor::ADMINISTRATOR, Actor::SETUP].contains(&name) {
+        let detail = format!("no user may be called `{name}`: the audit trail means another by it");
+        return Err(Problem::new(403, "forbidden", detail));
+    }
     let lines = headers.get_all(&access.groups_header).iter();
     let groups = lines.filter_map(|line| std::str::from_utf8(line.as_bytes()).ok());
     let groups = groups.flat_map(|line| line.split(',')).map(str::trim);

@@ -8,8 +8,9 @@ use utoipa::ToSchema;
 use crate::clock::Millis;
 use crate::stream::control::log::Applied;
 use crate::stream::control::{Command, Token, TokenOptions, TokenSpec};
-use crate::stream::filter::{Filter, Known};
+use crate::stream::filter::{Filter, FilterError, Known};
 use crate::stream::ids::TokenId;
+use crate::stream::project::{Projection, ProjectionError};
 use crate::stream::request::Problem;
 
 use super::access::User;
@@ -42,20 +43,22 @@ impl Options {
             Filter::parse(text, known)
                 .map_err(|error| Problem::new(400, "bad-filter", error.to_string()))?;
         }
-        for field in fields.iter().flatten() {
-            // A field is known where a filter may ask for it.
-            let quoted = field.replace('\\', r"\\").replace('"', "\\\"");
-            Filter::parse(&format!("\"{quoted}\" exists"), known)
+        if let Some(fields) = &fields {
+            // As it is read when somebody listens.
+            Projection::new(fields.iter().map(String::as_str), known)
                 .map_err(|error| Problem::new(400, "bad-field", told(&error)))?;
         }
         Ok(TokenOptions { expires, filter, fields, connections_max })
     }
 }
 
-fn told(error: &crate::stream::filter::FilterError) -> String {
-    match &error.hint {
-        Some(hint) => format!("{} ({hint})", error.message),
-        None => error.message.clone(),
+fn told(error: &ProjectionError) -> String {
+    match error {
+        ProjectionError::Unknown(FilterError { message, hint: Some(hint), .. }) => {
+            format!("{message} ({hint})")
+        }
+        ProjectionError::Unknown(FilterError { message, .. }) => message.clone(),
+        ProjectionError::TooMany | ProjectionError::Empty => error.to_string(),
     }
 }
 

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Millis;
 use crate::stream::ids::{ChannelId, TokenId};
+use crate::stream::project::FIELDS_MAX;
 
 use super::token::{AdminToken, CursorKey, Digest, Token};
 
@@ -11,7 +12,6 @@ const AREA_BYTES_MAX: usize = 1024;
 const NAME_BYTES_MAX: usize = 2048;
 const DESCRIPTION_BYTES_MAX: usize = 8192;
 const FILTER_BYTES_MAX: usize = 8192;
-const FIELDS_MAX: usize = 200;
 const FIELD_BYTES_MAX: usize = 256;
 
 /// The limits in force where a command was given. They stand in its record, so that the fold needs
@@ -115,7 +115,7 @@ pub enum Malformed {
     LastFour,
     #[error("the filter is not 1 to 8192 bytes")]
     Filter,
-    #[error("the fields are not 1 to 200, each of 1 to 256 bytes")]
+    #[error("the fields are not 1 to {FIELDS_MAX}, each of 1 to 256 bytes")]
     Fields,
     #[error("a token for no connection at all is of no use")]
     ConnectionsMax,

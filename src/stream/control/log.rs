@@ -5,7 +5,7 @@
 //! itself. A command is answered only when its own record was read back and decided, so an answer
 //! is what every replica comes to. A replica that lags lets nobody in: [`Control::fresh`].
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -99,6 +99,8 @@ struct Shared {
     next: watch::Sender<u64>,
     /// Why reading has ended for good, where it has.
     halted: OnceLock<String>,
+    /// Whether the topic was read once up to an end that it had.
+    was_read: AtomicBool,
     health: Health,
 }
 
@@ -124,6 +126,7 @@ pub fn start(
         state: ArcSwap::default(),
         next: watch::Sender::new(0),
         halted: OnceLock::new(),
+        was_read: AtomicBool::new(false),
         health,
     });
     let control = Control {
@@ -224,6 +227,18 @@ impl Control {
         self.shared.next.subscribe()
     }
 
+    /// What was read last, once the topic was read up to an end that it had: before that nothing
+    /// is known of what there is, and this waits for it.
+    ///
+    /// # Errors
+    /// Where that is not to be had `within` this time.
+    pub async fn known(&self, within: Duration) -> Result<Arc<State>, Unavailable> {
+        if self.shared.was_read.load(Ordering::Acquire) {
+            return Ok(self.state());
+        }
+        self.fresh(within).await
+    }
+
     /// A state with everything that was in the topic when this was called. To be asked for before
     /// a listener is admitted.
     ///
@@ -257,6 +272,7 @@ impl Control {
         let mut changes = self.changes();
         changes.wait_for(reached).await.map_err(|error| error.to_string())?;
         self.shared.may_go_on()?;
+        self.shared.was_read.store(true, Ordering::Release);
         Ok(self.state())
     }
 }

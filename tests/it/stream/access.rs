@@ -191,6 +191,10 @@ async fn a_header_names_a_user_only_where_a_listed_proxy_says_it() {
     let token = format!("Authorization: Bearer {ADMIN}");
     check(&listed, &[user, ops], "200 ada").await;
     check(&listed, &["X-Forwarded-User: Ädä", ops], "200 Ädä").await;
+    // What the audit trail calls others by.
+    check(&listed, &["X-Forwarded-User: administrator", ops], "403 forbidden").await;
+    check(&listed, &["X-Forwarded-User: setup ", ops], "403 forbidden").await;
+    check(&listed, &["X-Forwarded-User: setup2", ops], "200 setup2").await;
     check(&listed, &[user], "403 forbidden").await;
     check(&listed, &[user, ops, user], "401 unauthorized").await;
     check(&listed, &["X-Forwarded-User: ", ops], "401 unauthorized").await;
@@ -279,6 +283,55 @@ async fn what_a_proxys_user_changes_comes_from_our_own_pages() {
         let answer = api(&replica, "POST /channels", &headers, r#"{"area":""}"#).await;
         assert_eq!(answer.short(), expected, "{headers:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn before_the_control_topic_was_read_nothing_is_told_and_no_token_is_wrong() {
+    let kafka = Kafka::quick(1);
+    kafka.cluster.create_topic("presence", 2, 1).unwrap();
+    let strict = |token| Setting { token, failures_per_minute_max: 1, ..Setting::default() };
+    let of_topic = Replica::with(&kafka, strict(None)).await;
+    let configured = Replica::with(&kafka, strict(Some(ADMIN))).await;
+    let right = format!("Authorization: Bearer {ADMIN}");
+    let rows = [
+        (&configured, "GET /channels", right.as_str()),
+        (&configured, "GET /audit", &right),
+        (&configured, "PATCH /channels/c1", &right),
+        (&configured, "GET /channels", "Authorization: Bearer wrong"),
+        (&of_topic, "GET /channels", &right),
+        (&of_topic, "GET /session", "Cookie: sluice_session=1.2.3"),
+        (&of_topic, "POST /channels", "Authorization: Bearer wrong"),
+    ];
+    let asked = rows.map(|(replica, line, header)| async move {
+        let answer = api(replica, line, &[header], "{}").await;
+        let short = answer.short();
+        assert_eq!(short, "503 control-unavailable", "{line} {header}: {}", answer.body);
+        assert_eq!(answer.header("retry-after"), Some("2"), "{line} {header}");
+    });
+    join_all(asked).await;
+
+    kafka.cluster.create_topic("control", 1, 1).unwrap();
+    let mut settings = Settings { kafka: kafka.settings.clone(), ..Settings::default() };
+    settings.control.topic = "control".to_owned();
+    let mut token = String::new();
+    let mut say = |line: String| {
+        if let Some((_, made)) = line.split_once("shown this once: ") {
+            made.clone_into(&mut token);
+        }
+    };
+    secrets::make(&settings, Task::default(), true, &mut say).await.unwrap();
+    let of_topic = (&of_topic, format!("Authorization: Bearer {token}"));
+    for (replica, header) in [(&configured, right.clone()), of_topic] {
+        // Each waits for the state itself; none was locked out.
+        let mut answer = api(replica, "GET /channels", &[&header], "").await;
+        while answer.short() == "503 control-unavailable" {
+            answer = api(replica, "GET /channels", &[&header], "").await;
+        }
+        assert_eq!(answer.short(), "200", "{}", answer.body);
+    }
+    // What was read last is told on.
+    kafka.cluster.broker_down(1).unwrap();
+    assert_eq!(api(&configured, "GET /channels", &[&right], "").await.short(), "200");
 }
 
 #[tokio::test(flavor = "multi_thread")]

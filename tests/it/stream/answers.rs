@@ -143,7 +143,7 @@ async fn every_error_is_a_problem_document() {
         ("POST /channels", r#"{"area":"id:b","token":{"filter":"status > x"}}"#, "400 bad-filter"),
         ("POST /channels", r#"{"area":"id:b","token":{"fields":["statis"]}}"#, "400 bad-field"),
         ("POST /channels", r#"{"area":"id:b","token":{"fields":["a\" or \"b"]}}"#, "400 bad-field"),
-        ("POST /channels/c1/tokens", r#"{"fields":[]}"#, "400 malformed"),
+        ("POST /channels/c1/tokens", r#"{"fields":[]}"#, "400 bad-field"),
         ("GET /channels?limit=0", "", "400 bad-parameter"),
         ("GET /channels?limit=1001", "", "400 bad-parameter"),
         ("GET /channels?page=2", "", "400 bad-parameter"),
@@ -188,6 +188,13 @@ async fn t7_what_a_token_may_hear_is_taken_and_shown() {
         assert_eq!(token[name], *value, "{token}");
     }
     assert_eq!((&token["last_used"], &token["enabled"]), (&Value::Null, &json!(true)));
+    // No more fields than a listener may have.
+    for (count, expected) in [(201, 400), (200, 201)] {
+        let options = json!({ "fields": vec!["status"; count] });
+        let body = json!({ "area": "id:b", "token": options });
+        let (status, answer) = replica.ask("POST", "/channels", body).await;
+        assert_eq!(status, expected, "{count}: {answer}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

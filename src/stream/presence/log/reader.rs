@@ -207,7 +207,9 @@ impl Reader<'_> {
         let leftovers = self.partitions.get_mut(place).and_then(|part| part.leftovers.take());
         let Some(leftovers) = leftovers else { return };
         let shared = self.shared;
-        let now = shared.clock.now();
+        // By the brokers' time, as far as it was read: a clock of ours that is ahead must not take
+        // leases for left over that are held.
+        let now = shared.view().leases.now().min(shared.clock.now());
         // Before anybody is admitted: their places are free.
         for release in leftovers.releases(&shared.settings.replica, &shared.life, now) {
             if let Err(reason) = shared.send(&release) {

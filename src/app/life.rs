@@ -10,8 +10,9 @@ use crate::health::{Component, Health};
 use crate::stream::live::LiveTopic;
 use crate::stream::topic_id::{self, Topic};
 
-use super::{ASK_TIMEOUT, LOOK_AGAIN};
-
+/// A topic that cannot be described is asked for again this much later.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+const ASK_TIMEOUT: Duration = Duration::from_secs(5);
 /// Between two looks whether the topic is the one that it was.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 
@@ -33,23 +34,29 @@ pub(super) async fn described(settings: &Settings, health: &Health) -> Topic {
 
 /// Returns when the topic is another one than it was, with what is told then. Places and cursors
 /// mean nothing in another topic, and with other partitions each area may stand in another one.
-pub(super) async fn changed(settings: &Settings, was: Topic) -> anyhow::Error {
-    let name = &settings.live.topic;
+/// Without an id the topic is the one that is found first.
+pub(super) async fn changed(
+    settings: &Settings,
+    (mut id, partitions): (Option<[u8; 16]>, usize),
+) -> anyhow::Error {
     let mut looks = tokio::time::interval(LOOK_EVERY);
     loop {
         looks.tick().await;
         // Of a topic that is missing, or of a Kafka that is away, its readers tell.
         let Ok(topic) = described_once(settings).await else { continue };
-        if topic.id != was.id {
-            return anyhow!("the live topic {name} was made anew: start again");
-        }
-        if topic.partitions != was.partitions {
-            let (before, now) = (was.partitions, topic.partitions);
-            return anyhow!(
-                "the live topic {name} has {now} partitions, not {before}: start again"
-            );
+        let was = Topic { id: *id.get_or_insert(topic.id), partitions };
+        if let Some(change) = change(was, topic) {
+            return anyhow!("the live topic {} {change}: start again", settings.live.topic);
         }
     }
+}
+
+fn change(was: Topic, now: Topic) -> Option<String> {
+    if now.id != was.id {
+        return Some("was made anew".to_owned());
+    }
+    let (before, now) = (was.partitions, now.partitions);
+    (now != before).then(|| format!("has {now} partitions, not {before}"))
 }
 
 async fn described_once(settings: &Settings) -> anyhow::Result<Topic> {
@@ -59,4 +66,22 @@ async fn described_once(settings: &Settings) -> anyhow::Result<Topic> {
         topic_id::describe(&live.consumer(1)?, &live.topic, ASK_TIMEOUT)
     });
     ask.await.context("asking Kafka has failed")?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn changes() {
+        let check = |was: (u8, usize), now: (u8, usize), expected: Option<&str>| {
+            let topic = |(id, partitions)| Topic { id: [id; 16], partitions };
+            assert_eq!(change(topic(was), topic(now)).as_deref(), expected, "{was:?} {now:?}");
+        };
+        check((1, 16), (1, 16), None);
+        check((0, 16), (0, 16), None);
+        check((1, 16), (2, 16), Some("was made anew"));
+        check((1, 16), (2, 32), Some("was made anew"));
+        check((1, 16), (1, 32), Some("has 32 partitions, not 16"));
+    }
 }
