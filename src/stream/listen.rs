@@ -225,7 +225,7 @@ impl Asking {
                 Err(end) => return refuse(&end, &mut sink).await,
             },
         };
-        self.listen((wish, opened), sink, source).await;
+        self.listen((wish, opened), sink, source);
     }
 
     /// What the client asks for in its first message.
@@ -263,11 +263,7 @@ impl Asking {
             Transport::Sse | Transport::WebSocket => "text/event-stream",
         };
         let (sender, receiver) = mpsc::channel::<Bytes>(1);
-        let tasks = self.streams.tasks.clone();
-        tasks.spawn(async move {
-            let (sink, source) = (Body(sender.clone()), Gone(sender));
-            self.listen((wish, opened), sink, source).await;
-        });
+        self.listen((wish, opened), Body(sender.clone()), Gone(sender));
         let body = stream::unfold(receiver, |mut receiver| async {
             receiver.recv().await.map(|bytes| (Ok::<_, Infallible>(bytes), receiver))
         });
@@ -282,21 +278,27 @@ impl Asking {
         (headers, HttpBody::from_stream(body)).into_response()
     }
 
-    async fn listen(self, (wish, opened): (Wish, Opened), sink: impl Sink, source: impl Source) {
+    /// Begins a task that needs no more memory than the session itself: there may be many.
+    fn listen(
+        self,
+        (wish, opened): (Wish, Opened),
+        sink: impl Sink + 'static,
+        source: impl Source + 'static,
+    ) {
         let Self { streams, channel, transport, .. } = self;
         let (cursors, partition) = (Arc::clone(&streams.cursors), wish.partition);
         let of = Arc::clone(&channel);
         let seal = Arc::new(move |place| cursors.seal(&of, partition, place));
         let signals = Signals { ending: opened.ending.clone(), flow: Arc::clone(&opened.flow) };
-        let metrics = streams.shared.metrics.clone();
         let shared = Arc::clone(&streams.shared);
-        drop(streams);
-        metrics.opened(transport);
-        let session = Session::new(shared, wish, seal, (sink, source), signals);
-        let end = Box::pin(session.run()).await;
-        metrics.ended(transport, end.kind());
-        debug!(%channel, end = end.kind().label(), "a stream ended");
-        drop(opened);
+        let mut session = Session::new(Arc::clone(&shared), wish, seal, (sink, source), signals);
+        streams.tasks.spawn(async move {
+            shared.metrics.opened(transport);
+            let end = session.run().await;
+            shared.metrics.ended(transport, end.kind());
+            debug!(%channel, end = end.kind().label(), "a stream ended");
+            drop(opened);
+        });
     }
 }
 

@@ -130,7 +130,7 @@ impl<S: Sink, R: Source> Session<S, R> {
     }
 
     /// Listens to the end; says farewell. Answers why it ended.
-    pub async fn run(mut self) -> End {
+    pub async fn run(&mut self) -> End {
         let end = match self.begin().await {
             Ok(()) => self.listen().await,
             Err(end) => end,

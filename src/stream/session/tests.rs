@@ -107,9 +107,9 @@ impl Rig {
         let seal: Seal = Arc::new(|place: Place| {
             format!("{:016}{:016}", place.offset, place.index).as_bytes().try_into().unwrap()
         });
-        let session = Session::new(Arc::new(shared), wish, seal, (sink, Says(says)), signals);
+        let mut session = Session::new(Arc::new(shared), wish, seal, (sink, Says(says)), signals);
         let mut running = JoinSet::new();
-        running.spawn(session.run());
+        running.spawn(async move { session.run().await });
         Self { ring, taken, told: heard, say, ending, running }
     }
 
