@@ -19,6 +19,7 @@ mod replicas;
 mod history;
 mod crash;
 mod control;
+mod life;
 mod secrets;
 
 const ADMIN: &str = "a token of the administrators of these tests";

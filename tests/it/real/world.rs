@@ -320,6 +320,17 @@ impl Running {
         self.child.wait().unwrap();
     }
 
+    /// Waits until it has ended by itself.
+    pub(crate) fn ended(&mut self, deadline: Instant) -> ExitStatus {
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "it goes on");
+            std::thread::sleep(POLL);
+        }
+    }
+
     /// Asks it to end, and waits.
     pub(crate) fn stop(mut self) -> ExitStatus {
         let id = self.child.id().to_string();

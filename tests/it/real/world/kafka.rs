@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use rdkafka::admin::{
-    AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication,
+    AdminClient, AdminOptions, AlterConfig, NewPartitions, NewTopic, ResourceSpecifier,
+    TopicReplication,
 };
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -113,6 +114,13 @@ impl World {
         let gone = admin.delete_topics(&[name], &AdminOptions::new());
         assert!(self.runtime.block_on(gone).unwrap()[0].is_ok());
         self.until("the topic is gone", |world| (world.partitions(name) == 0).then_some(()));
+    }
+
+    pub(crate) fn widen_topic(&self, name: &str, partitions: usize) {
+        let admin: AdminClient<DefaultClientContext> = self.client().create().unwrap();
+        let wider = NewPartitions::new(name, partitions);
+        let made = admin.create_partitions([&wider], &AdminOptions::new());
+        assert!(self.runtime.block_on(made).unwrap()[0].is_ok());
     }
 
     /// How many partitions a topic has; 0: there is none.
