@@ -285,7 +285,7 @@ impl Asking {
         sink: impl Sink + 'static,
         source: impl Source + 'static,
     ) {
-        let Self { streams, channel, transport, .. } = self;
+        let Self { streams, channel, transport, peer, .. } = self;
         let (cursors, partition) = (Arc::clone(&streams.cursors), wish.partition);
         let of = Arc::clone(&channel);
         let seal = Arc::new(move |place| cursors.seal(&of, partition, place));
@@ -297,7 +297,8 @@ impl Asking {
             let end = session.run().await;
             shared.metrics.ended(transport, end.kind());
             debug!(%channel, end = end.kind().label(), "a stream ended");
-            drop(opened);
+            // Its places among the channel's connections and among the sockets.
+            drop((opened, peer));
         });
     }
 }
