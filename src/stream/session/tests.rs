@@ -13,6 +13,7 @@ use super::*;
 use crate::clock::Clock;
 use crate::config::settings::KafkaSettings;
 use crate::metrics::Metrics;
+use crate::stream::block::Block;
 use crate::stream::catch_up::CatchUps;
 use crate::stream::connections::Flow;
 use crate::stream::dictionary::Dictionary;
