@@ -156,11 +156,14 @@ impl<'a> Poller<'a> {
     fn take(&mut self) -> anyhow::Result<()> {
         let (mut messages, mut bytes) = (0, 0);
         let mut failure = None;
-        let wait = self.patience();
+        let mut wait = self.patience();
         let limits = &self.reading.limits;
         let now = || self.shared.clock.now();
         for _ in 0..TURN_MESSAGES_MAX {
-            let message = match self.consumer.poll(wait) {
+            // Only the first is waited for: where they come one by one, what is due is seen to between
+            // any two of them.
+            let polled = self.consumer.poll(std::mem::take(&mut wait));
+            let message = match polled {
                 None => break,
                 Some(Err(error)) => {
                     failure = Some(error);

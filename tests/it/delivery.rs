@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use rdkafka::ClientConfig;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use sluice::config::settings::Limits;
 use sluice::deliver::mirror::partition_of;
@@ -10,7 +12,7 @@ use sluice::metrics::CommitEnd;
 use sluice::outcome::{Reason, Skip};
 
 use crate::support::memory::{Held, Memory};
-use crate::support::rig::{Choice, DEAD, Kafka, LIVE, Member, until};
+use crate::support::rig::{Choice, DEAD, EVENTS, Kafka, LIVE, Member, until};
 
 fn numbered(count: usize) -> impl Iterator<Item = Option<String>> {
     (0..count).map(|number| Some(format!("a{number}")))
@@ -32,6 +34,31 @@ async fn every_event_has_one_outcome() {
     assert_eq!(end.settled.skipped[Skip::Tombstone.index()], 1);
     assert_eq!(index.documents(), 102);
     assert_eq!(kafka.committed(2), [Some(6), Some(100)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_events_come_one_by_one_none_waits_until_a_chunk_is_full() {
+    let kafka = Kafka::quick(1);
+    let choice = Choice { limits: Limits::default(), ..Choice::default() };
+    let chunk = choice.limits.chunk_messages_max;
+    let member = Member::start(&kafka, Memory::default(), &choice);
+    kafka.produce(0, [Some("a1")]);
+    until("the partition is read", || member.snapshot().settled.events() == 1).await;
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", kafka.cluster.bootstrap_servers()).set("linger.ms", "0");
+    let producer: BaseProducer = config.create().unwrap();
+    let mut more = 0;
+    while member.snapshot().settled.events() == 1 {
+        producer
+            .send(BaseRecord::<(), str>::to(EVENTS).partition(0).payload("a1"))
+            .map_err(|(error, _)| error)
+            .unwrap();
+        // So many a second that there is never a pause, and not so many that a chunk fills at once.
+        producer.poll(Duration::from_millis(10));
+        more += 1;
+        assert!(more < chunk - 10, "{more} events wait");
+    }
+    member.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
