@@ -67,9 +67,11 @@ event_count() {
   curl -s --noproxy '*' --max-time 5 "$SLUICE_INDEX_NODES/api-events-*/_count" | sed -n 's/^{"count":\([0-9]*\).*/\1/p'
 }
 
+is_ready() { curl -sf --noproxy '*' --max-time 5 http://127.0.0.1:9600/readyz >/dev/null; }
+
 await_events() {
   local deadline=$((SECONDS + 60)) count
-  until count=$(event_count) && [ "${count:-0}" -gt 0 ]; do
+  until count=$(event_count) && [ "${count:-0}" -gt 0 ] && is_ready; do
     kill -0 "$SLUICE_PID" 2>/dev/null || die "sluice ended before an event was in the index; what it said is above"
     kill -0 "$TRAFFIC_PID" 2>/dev/null || die "the traffic ended before an event was in the index; what it said is above"
     [ $SECONDS -lt $deadline ] || die "no event in the index after 60 s"
@@ -128,7 +130,9 @@ $(event_count) events are in the index, and more are coming. Look at them:
   each call of
   $DEMO_AREA,
   as it happens     target/debug/sluice tail $CHANNEL --token-file '$STREAM_TOKEN_FILE'
+  with curl         curl -N -H 'Accept: application/x-ndjson' "http://127.0.0.1:9601/v1/streams/$CHANNEL?key=\$(cat '$STREAM_TOKEN_FILE')"
   failures alone    target/debug/sluice tail $CHANNEL --token-file '$STREAM_TOKEN_FILE' --filter 'status >= 500'
+  administration    export SLUICE_API_TOKEN=\$(cat '$STATE/secrets/api-token'); target/debug/sluice channels list
 
 TEXT
 }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+use rdkafka::producer::{BaseProducer, BaseRecord};
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use sluice::config::settings::Limits;
 use sluice::deliver::mirror::partition_of;

@@ -70,7 +70,12 @@ impl Client {
     ) -> anyhow::Result<Value> {
         let request = self.http.request(method, self.url(path)?).header("Idempotency-Key", id);
         let request = request.header("Content-Type", "application/json").body(body.to_string());
-        self.send(request).await.with_context(|| format!("--id {id}"))
+        self.send(request).await.map_err(|error| match error.is::<Refused>() {
+            true => error,
+            false => {
+                error.context(format!("it may be done all the same, ask again with --id {id}"))
+            }
+        })
     }
 
     fn url(&self, path: &[&str]) -> anyhow::Result<Url> {
@@ -99,9 +104,18 @@ impl Client {
             return body.with_context(|| format!("{} answers with no JSON", self.base));
         }
         let detail = body.ok().and_then(|body| Some(body.get("detail")?.as_str()?.to_owned()));
-        bail!("{}", detail.unwrap_or_else(|| format!("{} answers {status}", self.base)))
+        let detail = detail.unwrap_or_else(|| format!("{} answers {status}", self.base));
+        match status.is_client_error() {
+            true => Err(Refused(detail).into()),
+            false => bail!(detail),
+        }
     }
 }
+
+/// Nothing was done, and it would not be if it was asked again.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Refused(String);
 
 /// What listens on every address is on this machine as well.
 fn reachable(listen: SocketAddr) -> SocketAddr {

@@ -130,7 +130,7 @@ async fn channels_and_tokens_are_made_shown_and_switched_by_command() {
         assert!(format!("{out}{err}").contains(says), "{arguments:?}: {out}{err}");
         (out, err)
     };
-    check(&["channels", "create", "id:acme"], 1, "the area has a channel already: c1").await;
+    check(&["channels", "create", "id:acme"], 1, "error: the area has a channel already: c1").await;
     check(&["channels", "create", "id:b", "--filter", "statis = 1"], 1, "did you mean `status`?")
         .await;
     check(&["channels", "create", "id:b", "--expires", "soon"], 1, "--expires soon").await;
