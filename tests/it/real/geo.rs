@@ -30,7 +30,8 @@ fn reloads(world: &World, result: &str) -> Option<u64> {
 /// How many documents are of this city.
 fn located(world: &World, city: &str) -> u64 {
     let query = json!({ "size": 0, "query": { "term": { "client_geoip.city_name": city } } });
-    world.search(&query)["hits"]["total"]["value"].as_u64().unwrap()
+    // Until the shard of a new index has started, the answer has no number.
+    world.search(&query)["hits"]["total"]["value"].as_u64().unwrap_or_default()
 }
 
 /// Looks until there are more events of this city than now.
