@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use bytes::Bytes;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message as _};
 use rdkafka::{Offset, TopicPartitionList};
 use tokio_util::sync::CancellationToken;
@@ -269,11 +269,9 @@ impl<'a> Reader<'a> {
 
 /// librdkafka mends it itself.
 pub(super) fn is_passing(error: &KafkaError) -> bool {
-    use rdkafka::error::RDKafkaErrorCode as Code;
-    matches!(
-        error.rdkafka_error_code(),
-        Some(Code::BrokerTransportFailure | Code::AllBrokersDown | Code::OperationTimedOut)
-    )
+    error.rdkafka_error_code().is_some_and(|code| {
+        kafka::is_one_connection(code) || code == RDKafkaErrorCode::AllBrokersDown
+    })
 }
 
 fn trouble(health: &Health, reason: &str) {

@@ -11,6 +11,7 @@ use sluice::setup::{Task, secrets};
 use tokio::net::TcpSocket;
 
 use super::administration::{ADMIN, Replica, Setting, ask, kafka};
+use super::process::admin_token;
 use super::*;
 
 /// An answer: status, the problem's kind, headers, body.
@@ -311,15 +312,7 @@ async fn before_the_control_topic_was_read_nothing_is_told_and_no_token_is_wrong
     join_all(asked).await;
 
     kafka.cluster.create_topic("control", 1, 1).unwrap();
-    let mut settings = Settings { kafka: kafka.settings.clone(), ..Settings::default() };
-    settings.control.topic = "control".to_owned();
-    let mut token = String::new();
-    let mut say = |line: String| {
-        if let Some((_, made)) = line.split_once("shown this once: ") {
-            made.clone_into(&mut token);
-        }
-    };
-    secrets::make(&settings, Task::default(), true, &mut say).await.unwrap();
+    let token = admin_token(&kafka).await;
     let of_topic = (&of_topic, format!("Authorization: Bearer {token}"));
     for (replica, header) in [(&configured, right.clone()), of_topic] {
         // Each waits for the state itself; none was locked out.

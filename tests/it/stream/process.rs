@@ -87,7 +87,8 @@ impl Drop for Served {
     }
 }
 
-async fn admin_token(kafka: &Kafka) -> String {
+/// As `sluice setup` makes it.
+pub(super) async fn admin_token(kafka: &Kafka) -> String {
     let mut settings = Settings { kafka: kafka.settings.clone(), ..Settings::default() };
     settings.control.topic = "control".to_owned();
     let mut token = String::new();
