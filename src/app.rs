@@ -30,6 +30,8 @@ pub use self::ingest::flow;
 pub use self::reload::Load;
 use self::reload::Plans;
 
+/// A cluster or a topic that does not answer is asked again this much later.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// How long the path may take to end after its source has.
 const WIND_UP_MAX: Duration = Duration::from_secs(2);
 

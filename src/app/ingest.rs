@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 use tracing::{info, warn};
 
 use super::reload::Plans;
-use super::{Load, Shutdown, WIND_UP_MAX, first_failure, geo, life, reload};
+use super::{LOOK_AGAIN, Load, Shutdown, WIND_UP_MAX, first_failure, geo, life, reload};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::config::settings::Settings;
@@ -26,8 +26,6 @@ use crate::pipeline::{self, Path, Prepare};
 use crate::prepare::{self, Scratch};
 use crate::source::{self, Budget, Reading, Shared};
 
-/// A cluster that does not answer is asked again this much later.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// How long the consumer may take to leave its group after the drain.
 const LEAVE_MAX: Duration = Duration::from_secs(10);
 

@@ -5,14 +5,13 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow};
 use tracing::warn;
 
+use super::LOOK_AGAIN;
 use crate::config::settings::Settings;
 use crate::health::{Component, Health};
+use crate::kafka::ASK_TIMEOUT;
 use crate::stream::live::LiveTopic;
 use crate::stream::topic_id::{self, Topic};
 
-/// A topic that cannot be described is asked for again this much later.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
-const ASK_TIMEOUT: Duration = Duration::from_secs(5);
 /// Between two looks whether the topic is the one that it was.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 

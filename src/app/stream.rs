@@ -45,10 +45,7 @@ mod administration;
 
 use administration::Parts;
 
-/// A topic that cannot be read is asked for again this much later.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
 const MEASURE_EVERY: Duration = Duration::from_secs(1);
-const ASK_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the last releases of leases may take.
 const FLUSH_MAX: Duration = Duration::from_secs(1);
 

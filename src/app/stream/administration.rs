@@ -14,7 +14,8 @@ use crate::stream::filter::Known;
 use crate::stream::gate::{Failures, Gate};
 use crate::stream::presence::Presence;
 
-use super::{ASK_TIMEOUT, LOOK_AGAIN};
+use crate::app::LOOK_AGAIN;
+use crate::kafka::ASK_TIMEOUT;
 
 /// The key of the cursors, waited for while the control topic cannot be read.
 ///
