@@ -27,11 +27,12 @@ fn reloads(world: &World, result: &str) -> Option<u64> {
     line.rsplit(' ').next()?.parse().ok()
 }
 
-/// How many documents are of this city.
+/// How many documents are of this city, as far as the index can say.
 fn located(world: &World, city: &str) -> u64 {
     let query = json!({ "size": 0, "query": { "term": { "client_geoip.city_name": city } } });
-    // Until the shard of a new index has started, the answer has no number.
-    world.search(&query)["hits"]["total"]["value"].as_u64().unwrap_or_default()
+    let found = world.try_search(&query).unwrap_or_default();
+    // While there is no index yet, the answer has no number.
+    found["hits"]["total"]["value"].as_u64().unwrap_or_default()
 }
 
 /// Looks until there are more events of this city than now.

@@ -33,10 +33,23 @@ impl World {
         self.runtime.block_on(self.index.call(call)).unwrap()
     }
 
-    /// Searches this test's indices, after a refresh.
-    pub(crate) fn search(&self, body: &Value) -> Value {
+    /// Searches this test's indices, after a refresh; `None` while the first shard of a new index
+    /// has not started, where the index can say nothing.
+    pub(crate) fn try_search(&self, body: &Value) -> Option<Value> {
         self.ask(Method::Post, &format!("/{}-*/_refresh", self.name), None);
-        self.ask(Method::Post, &format!("/{}-*/_search", self.name), Some(body))
+        let path = format!("/{}-*/_search", self.name);
+        let answer = self.try_ask(Method::Post, &path, Some(body));
+        let text = String::from_utf8_lossy(&answer.body);
+        if answer.status == 503 && text.contains("no_shard_available_action_exception") {
+            return None;
+        }
+        assert!(answer.status == 200, "{path}: {} {text}", answer.status);
+        Some(serde_json::from_str(&text).unwrap())
+    }
+
+    /// Searches this test's indices, which have documents.
+    pub(crate) fn search(&self, body: &Value) -> Value {
+        self.try_search(body).unwrap()
     }
 
     /// Every document, by its `_id`.
@@ -48,9 +61,10 @@ impl World {
             .collect()
     }
 
+    /// How many documents there are, as far as the index can say.
     pub(crate) fn count(&self) -> u64 {
-        let found = self.search(&json!({ "size": 0, "track_total_hits": true }));
-        found["hits"]["total"]["value"].as_u64().unwrap()
+        let found = self.try_search(&json!({ "size": 0, "track_total_hits": true }));
+        found.unwrap_or_default()["hits"]["total"]["value"].as_u64().unwrap_or_default()
     }
 
     /// The text of every document's source, byte for byte, by the coordinates in its `_id`.
