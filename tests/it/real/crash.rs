@@ -43,7 +43,7 @@ pub(super) fn write(world: &World, partitions: i32, numbers: std::ops::Range<u32
 }
 
 /// The committed position, over all partitions.
-pub(super) fn position(world: &World) -> u64 {
+pub(in crate::real) fn position(world: &World) -> u64 {
     world.committed().into_iter().map(|position| u64::try_from(position).unwrap_or(0)).sum()
 }
 

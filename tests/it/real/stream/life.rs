@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::{AREAS, Site, live_partition, numbers};
+use crate::real::crash::position;
 use crate::real::world::{Kind, PATIENCE, World};
 
 #[test]
@@ -15,6 +16,8 @@ fn a_live_topic_that_is_made_anew_ends_its_streams_and_its_cursors() {
     let expected = site.of_area(0, 0..40);
     let heard = site.runtime.block_on(client.events(expected.len()));
     assert_eq!(numbers(&heard), expected);
+    // What is not would come again: the process ends at once.
+    site.world.until("all is committed", |world| (position(world) == 40).then_some(()));
 
     let live = site.live_topic();
     site.world.delete_topic(&live);
