@@ -15,7 +15,7 @@ use tracing::info;
 use super::life;
 use crate::clock::Clock;
 use crate::config::settings::Settings;
-use crate::deliver::mirror::partition_of;
+use crate::deliver::mirror::Spread;
 use crate::health::{Component, Health};
 use crate::http;
 use crate::metrics::Metrics;
@@ -124,10 +124,9 @@ pub(super) async fn run(
             shapes: Shapes::new(Arc::new(Dictionary::built_in()?)),
             selections: Selections::default(),
         },
-        partitions,
         gate: Gate::new(failures, &settings.stream.proxies, settings.stream.key_in_query),
         origins: Origins::new(&settings.stream.allowed_origins),
-        partition_of,
+        spread: Spread::new(u32::try_from(topic.partitions).unwrap_or(1), &settings.live.spread),
         tasks: TaskTracker::new(),
     };
     let ended = tokio::select! {

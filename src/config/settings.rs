@@ -2,6 +2,7 @@
 //!
 //! Each part of the program is handed its own struct of these and nothing else.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -228,6 +229,8 @@ pub struct LiveSettings {
     pub retention: Duration,
     /// One record's limit; `setup` creates the topic with it.
     pub message_bytes_max: usize,
+    /// Over how many partitions an area is spread, where it is not just one.
+    pub spread: BTreeMap<String, u32>,
 }
 
 /// The dead-letter topic.

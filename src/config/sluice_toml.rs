@@ -1,5 +1,6 @@
 //! `sluice.toml` and the environment to [`Settings`].
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use url::Url;
@@ -15,6 +16,7 @@ use super::settings::{
 };
 use super::stream_toml;
 use super::without_user;
+use crate::deliver::mirror::spread::LANES_MAX;
 
 /// librdkafka properties that delivery rests on, or that have a key of their own.
 const OWNED_PROPERTIES: [&str; 16] = [
@@ -48,6 +50,7 @@ pub fn read(from: &mut Reader<'_>) -> Settings {
             replication: from.integer("live.replication"),
             retention: from.duration("live.retention"),
             message_bytes_max: from.bytes("live.message_bytes_max"),
+            spread: spread(from),
         },
         dead_letter: DeadLetterSettings {
             topic: topic(from, "dead_letter.topic"),
@@ -80,6 +83,25 @@ pub fn read(from: &mut Reader<'_>) -> Settings {
     };
     cross_check(from, &settings);
     settings
+}
+
+/// Areas that are in more than one partition.
+fn spread(from: &mut Reader<'_>) -> BTreeMap<String, u32> {
+    let mut spread = BTreeMap::new();
+    for (area, count) in from.map("live.spread") {
+        match count.parse() {
+            Ok(lanes @ 1..=LANES_MAX) => {
+                spread.insert(area, lanes);
+            }
+            _ => {
+                let message = format!(
+                    "`{area}` has `{count}`, no number of partitions from 1 to {LANES_MAX}"
+                );
+                from.fault("live.spread", message, None);
+            }
+        }
+    }
+    spread
 }
 
 fn roles(from: &mut Reader<'_>) -> Roles {
@@ -340,6 +362,11 @@ fn cross_check(from: &mut Reader<'_>, settings: &Settings) {
     if settings.index.batch_bytes_max > settings.limits.in_flight_bytes_max {
         let message = "is above `limits.in_flight_bytes_max`: no batch could ever fill";
         from.cross_fault(&["index.batch_bytes_max", "limits.in_flight_bytes_max"], message, None);
+    }
+    let too_wide = |(_, lanes): &(_, &u32)| **lanes > settings.live.partitions;
+    if let Some((area, _)) = settings.live.spread.iter().find(too_wide) {
+        let message = format!("`{area}` is in more partitions than `live.partitions`");
+        from.cross_fault(&["live.spread", "live.partitions"], message, None);
     }
     if settings.roles.stream && !settings.live.on {
         let hint = Some("a process without streams has `roles = [\"ingest\"]`".to_owned());

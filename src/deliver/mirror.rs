@@ -1,8 +1,8 @@
 //! The live topic: every prepared event, while it is being indexed.
 //!
 //! One record holds the events of one area out of one chunk as NDJSON, so that mirroring is not one
-//! hand-over per event. An area is always in the same partition, which gives it one order. The key
-//! is the area, the header `sluice.schema` the version of the fields.
+//! hand-over per event. An area is always in the same partition, which gives it one order, or where
+//! it is spread in the same few. The key is the area, the header `sluice.schema` the version of the fields.
 
 use std::sync::Arc;
 
@@ -19,6 +19,9 @@ use super::batch::Batch;
 use super::producer::{Ended, Producer, Record, Sent};
 
 mod cut;
+pub mod spread;
+
+pub use spread::Spread;
 
 /// What a record may need beside its lines: key, headers, the framing of a batch of one.
 const RECORD_OVERHEAD_BYTES: usize = 1_024;
@@ -30,7 +33,7 @@ const RECORD_BYTES_MIN: usize = 1_024;
 pub struct Mirror {
     producer: Arc<Producer>,
     topic: Arc<str>,
-    partitions: u32,
+    spread: Spread,
     lines_bytes_max: usize,
     records: IntCounter,
     bytes: IntCounter,
@@ -38,19 +41,19 @@ pub struct Mirror {
 }
 
 impl Mirror {
-    /// `partitions` is what the topic has, `message_bytes_max` what one record of it may weigh.
+    /// `message_bytes_max` is what one record of the topic may weigh.
     #[must_use]
     pub fn new(
         producer: Arc<Producer>,
         topic: &str,
-        partitions: u32,
+        spread: Spread,
         message_bytes_max: usize,
         metrics: &Metrics,
     ) -> Self {
         Self {
             producer,
             topic: topic.into(),
-            partitions: partitions.max(1),
+            spread,
             lines_bytes_max: message_bytes_max.saturating_sub(RECORD_OVERHEAD_BYTES),
             records: metrics.mirrored_records.clone(),
             bytes: metrics.mirrored_bytes.clone(),
@@ -111,7 +114,7 @@ impl Mirror {
         let version = SCHEMA_VERSION.to_string();
         Record {
             topic: Arc::clone(&self.topic),
-            partition: i32::try_from(partition_of(area, self.partitions)).ok(),
+            partition: Some(self.spread.partition_for(area, hold.partition)),
             key: Some(area.as_bytes().to_vec()),
             payload,
             headers: OwnedHeaders::new_with_capacity(1)
@@ -122,7 +125,7 @@ impl Mirror {
     }
 }
 
-/// An area's partition of the live topic: FNV-1a, 64 bits, of its name, modulo the partitions.
+/// An area's first partition of the live topic: FNV-1a, 64 bits, of its name, modulo the partitions.
 /// Readers compute it too, so it never changes.
 #[must_use]
 pub fn partition_of(area: &str, partitions: u32) -> u32 {

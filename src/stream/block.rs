@@ -10,6 +10,7 @@ use crate::clock::Millis;
 
 use super::frames::Frames;
 use super::locked;
+use super::place::Places;
 use super::select::Passes;
 use super::shape::FramesKey;
 
@@ -24,12 +25,24 @@ pub struct Block {
     pub offset: i64,
     /// Kafka's time of the record.
     pub time: Millis,
+    /// In the order in which all records came into the ring.
+    pub(super) sequence: u64,
+    pub(super) ends: Option<Ends>,
     bytes: Bytes,
     lines: Vec<Range<usize>>,
     frames: Mutex<Vec<(FramesKey, Arc<Frames>)>>,
     passes: Mutex<Vec<(u64, Arc<Passes>)>>,
     /// What the record costs the ring by now.
     cost: AtomicUsize,
+}
+
+/// Where the partitions of an area ended in the ring.
+#[derive(Debug, Clone)]
+pub(super) struct Ends {
+    /// By lane.
+    pub(super) places: Places,
+    /// Partitions that the ring had opened by then: with the next it may have others' records again.
+    pub(super) lives: u64,
 }
 
 impl Block {
@@ -50,7 +63,8 @@ impl Block {
         }
         let cost = AtomicUsize::new(bytes.len() + OVERHEAD_BYTES);
         let (frames, passes) = Default::default();
-        Self { area, partition, offset, time, bytes, lines, frames, passes, cost }
+        let (sequence, ends) = Default::default();
+        Self { area, partition, offset, time, sequence, ends, bytes, lines, frames, passes, cost }
     }
 
     /// How many events it holds.
@@ -73,6 +87,12 @@ impl Block {
     #[must_use]
     pub fn cost(&self) -> usize {
         self.cost.load(Ordering::Relaxed)
+    }
+
+    /// Of an area in several partitions: where each of them was read up to when it came.
+    #[must_use]
+    pub fn ends(&self) -> Option<&Places> {
+        self.ends.as_ref().map(|ends| &ends.places)
     }
 
     /// Its events as they came: one JSON object each.

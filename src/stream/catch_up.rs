@@ -19,7 +19,7 @@ use crate::clock::Millis;
 
 use super::block::Block;
 use super::live::{Areas, LiveConsumer, LiveTopic, is_passing};
-use super::ring::Place;
+use super::place::Place;
 
 /// Who catches up at the same time; others wait.
 const READERS_MAX: usize = 8;

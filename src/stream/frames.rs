@@ -7,10 +7,8 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
+pub use super::cursor::CursorText;
 pub use crate::metrics::stream::Transport;
-
-/// The text of a cursor.
-pub type CursorText = [u8; 32];
 
 /// The events of one record, ready to be written: messages behind one another.
 #[derive(Debug, Default)]
@@ -151,7 +149,7 @@ impl<'a> Message<'a> {
             Transport::Sse => {
                 if let Some(id) = self.id {
                     out.extend_from_slice(b"id: ");
-                    out.extend_from_slice(id);
+                    out.extend_from_slice(id.as_bytes());
                     out.push(b'\n');
                 }
                 // JSON has no raw line ends, so a message is one line.
@@ -225,7 +223,7 @@ mod tests {
 
     #[test]
     fn messages_of_every_transport() {
-        let id = [b'c'; 32];
+        let id = CursorText::from("c".repeat(32));
         let check = |transport, opcode, expected: &str| {
             let mut out = Vec::new();
             Message { transport, opcode, parts: &[b"{\"a\"", b":1}"], id: Some(&id) }.put(&mut out);

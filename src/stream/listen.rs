@@ -22,9 +22,9 @@ use super::connections::{Listener, Opened};
 use super::end::End;
 use super::frames::Transport;
 use super::io::{Body, Gone, Heard, Sink, Socket, Source};
+use super::place::Places;
 use super::query::{Query, Start, bad};
 use super::request::{Problem, SUBPROTOCOL, offers_subprotocol, opening, token, transport};
-use super::ring::Place;
 use super::server::{Admitted, Peer, Streams};
 use super::session::outbox::Outbox;
 use super::session::{CANNOT_BE_READ, From, OPEN_MAX, Session, Signals, Wish, asked, farewell};
@@ -168,41 +168,40 @@ impl Asking {
     /// Where and how the client listens.
     fn wish(&self, admitted: &Admitted, query: &Query) -> Result<Wish, Problem> {
         let Self { streams, transport, .. } = self;
-        let partitions = u32::try_from(streams.partitions).unwrap_or(1);
-        let partition = (streams.partition_of)(&admitted.area, partitions);
-        let partition = i32::try_from(partition).unwrap_or_default();
+        let lanes = streams.spread.lanes(&admitted.area);
         let from = match &query.start {
             Start::Tip => From::Tip,
             Start::Earliest => From::Earliest,
             Start::Since(time) => From::Since(*time),
             Start::Cursor(text) => {
-                let (of, place) = streams.cursors.open(&self.channel, text)?;
-                if of != partition {
-                    let detail = "the cursor is of another partition of the live topic";
+                let (first, places) = streams.cursors.open(&self.channel, text)?;
+                if lanes.first() != Some(&first) || lanes.len() != places.as_slice().len() {
+                    let detail = "the cursor is of other partitions of the live topic than the \
+                                  area is in now: go on with `earliest`, or without a cursor";
                     return Err(Problem::new(409, "cursor-of-another-topic", detail));
                 }
-                From::Place(place)
+                From::Places(places)
             }
         };
         let area = Arc::clone(&admitted.area);
         let (shape, choice) = streams.offer.choose(&area, &admitted.fixed, *transport, query)?;
         let (slow, is_bare) = (query.slow, self.is_bare);
-        Ok(Wish { area, partition, from, shape, choice, slow, is_bare })
+        Ok(Wish { area, lanes, from, shape, choice, slow, is_bare })
     }
 
     /// Who wants what comes from now on hears everything that comes behind our answer: before that
-    /// the partition is read.
+    /// its partitions are read.
     async fn placed(&self, wish: Wish) -> Result<Wish, Problem> {
         if wish.from != From::Tip {
             return Ok(wish);
         }
-        let mut reading = self.streams.shared.ring.subscribe(&wish.area, wish.partition);
-        let end = timeout(OPEN_MAX, reading.end()).await.map_err(|_overdue| {
+        let mut reading = self.streams.shared.ring.subscribe(&wish.area, &wish.lanes);
+        let ends = timeout(OPEN_MAX, reading.ends()).await.map_err(|_overdue| {
             let problem = Problem::new(503, "live-unavailable", CANNOT_BE_READ);
             Problem { retry_after: Some(2), ..problem }
         })?;
-        // When nobody listens any more the partition is read for a while: as long as it takes.
-        Ok(Wish { from: From::Place(Place::of(end)), ..wish })
+        // When nobody listens any more they are read for a while: as long as it takes.
+        Ok(Wish { from: From::Places(ends), ..wish })
     }
 
     /// Takes the connection over as a WebSocket.
@@ -286,9 +285,9 @@ impl Asking {
         source: impl Source + 'static,
     ) {
         let Self { streams, channel, transport, peer, .. } = self;
-        let (cursors, partition) = (Arc::clone(&streams.cursors), wish.partition);
-        let of = Arc::clone(&channel);
-        let seal = Arc::new(move |place| cursors.seal(&of, partition, place));
+        let (cursors, of) = (Arc::clone(&streams.cursors), Arc::clone(&channel));
+        let first = wish.lanes.first().copied().unwrap_or_default();
+        let seal = Arc::new(move |places: &Places| cursors.seal(&of, first, places));
         let signals = Signals { ending: opened.ending.clone(), flow: Arc::clone(&opened.flow) };
         let shared = Arc::clone(&streams.shared);
         let mut session = Session::new(Arc::clone(&shared), wish, seal, (sink, source), signals);

@@ -4,6 +4,7 @@
 //! wire is made once and kept beside it, for all listeners of its area.
 
 use std::collections::{HashMap, VecDeque};
+use std::iter::Peekable;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -12,36 +13,35 @@ use tokio::time::Instant;
 
 use crate::clock::Millis;
 
+mod subscription;
+
 pub use super::block::Block;
+use super::block::Ends;
+use super::place::{Place, Places};
+pub use subscription::Subscription;
 
 /// So often, in turns, it is looked at what the records cost by now.
 const LOOK_TURNS: u32 = 16;
 
-/// The next event that a listener wants: a record's offset, and the event's place in that record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
-    pub offset: i64,
-    pub index: u32,
-}
-
-impl Place {
-    /// The first event of a record.
-    #[must_use]
-    pub const fn of(offset: i64) -> Self {
-        Self { offset, index: 0 }
-    }
-}
-
 /// What the ring has for a listener.
 #[derive(Debug)]
 pub enum Taken {
-    /// The area's records from the place on, oldest first, perhaps none; where to go on, and whether
-    /// there is more at once.
-    Blocks { blocks: Vec<Arc<Block>>, next: Place, has_more: bool },
-    /// The place is older than what the ring holds: everything from this offset on is in it.
-    Behind(i64),
-    /// The partition is not read, or not yet.
+    /// The area's records from the places on in the order in which they came, perhaps none; where to
+    /// go on, and whether there is more at once.
+    Blocks { blocks: Vec<Given>, next: Places, has_more: bool },
+    /// The place in a lane is older than what the ring holds: everything from this offset on is in it.
+    Behind { lane: usize, floor: i64 },
+    /// A partition is not read, or not yet.
     Closed,
+}
+
+/// A record that a listener takes.
+#[derive(Debug)]
+pub struct Given {
+    pub block: Arc<Block>,
+    pub lane: usize,
+    /// Where it stands in the other lanes is as true of this listener as of all others.
+    pub is_shared: bool,
 }
 
 /// What follows a place in the ring.
@@ -69,6 +69,8 @@ struct State {
     wanted: HashMap<i32, Wanted>,
     /// How many times a partition was opened.
     lives: u64,
+    /// How many records came.
+    came: u64,
     /// All records in the order in which they came.
     order: VecDeque<Arc<Block>>,
     /// What the records cost when they were last looked at.
@@ -79,7 +81,10 @@ struct State {
 
 #[derive(Debug)]
 struct Feed {
-    blocks: VecDeque<Arc<Block>>,
+    /// The area's partitions, where it has several and somebody listens.
+    lanes: Option<Arc<[i32]>>,
+    /// Its records by partition.
+    queues: HashMap<i32, VecDeque<Arc<Block>>>,
     news: watch::Sender<i64>,
 }
 
@@ -96,19 +101,6 @@ struct Held {
 struct Wanted {
     listeners: usize,
     left: Option<Instant>,
-}
-
-/// One listener's part in an area; given up when it is dropped.
-#[derive(Debug)]
-pub struct Subscription {
-    ring: Arc<Ring>,
-    area: Arc<str>,
-    partition: i32,
-    /// Told when there is more of the area.
-    pub news: watch::Receiver<i64>,
-    /// Told when a partition is opened.
-    pub opened: watch::Receiver<()>,
-    life: u64,
 }
 
 impl Ring {
@@ -164,13 +156,16 @@ impl Ring {
         let mut state = self.state();
         let state = &mut *state;
         let mut news: HashMap<Arc<str>, i64> = HashMap::new();
-        for block in blocks {
+        for mut block in blocks {
             let Some(held) = state.partitions.get_mut(&block.partition) else { continue };
             held.end = block.offset + 1;
-            let block = Arc::new(block);
+            block.sequence = state.came;
+            state.came += 1;
             state.used += block.cost();
             let feed = state.areas.entry(Arc::clone(&block.area)).or_insert_with(Feed::new);
-            feed.blocks.push_back(Arc::clone(&block));
+            block.ends = feed.ends(&state.partitions, state.lives);
+            let block = Arc::new(block);
+            feed.queues.entry(block.partition).or_default().push_back(Arc::clone(&block));
             news.insert(Arc::clone(&block.area), block.offset);
             state.order.push_back(block);
         }
@@ -182,57 +177,63 @@ impl Ring {
         }
     }
 
-    /// The records of an area from a place on: as many as fit `bytes_max`, at least one.
+    /// The records of an area, which is in these partitions, from the places in them on: as many as
+    /// fit `bytes_max`, at least one.
     #[must_use]
-    pub fn take(&self, area: &str, partition: i32, from: Place, bytes_max: usize) -> Taken {
+    pub fn take(&self, area: &str, lanes: &[i32], from: &Places, bytes_max: usize) -> Taken {
         let state = self.state();
-        let Some(held) = state.partitions.get(&partition).copied() else { return Taken::Closed };
-        if from.offset < held.floor {
-            return Taken::Behind(held.floor);
+        let mut ends = from.clone();
+        for (lane, partition) in lanes.iter().enumerate() {
+            let Some(held) = state.partitions.get(partition) else { return Taken::Closed };
+            let place = from.get(lane);
+            if place.offset < held.floor {
+                return Taken::Behind { lane, floor: held.floor };
+            }
+            ends.set(lane, place.max(Place::of(held.end)));
         }
-        let mut blocks = Vec::new();
-        let mut bytes = 0;
-        for block in state.from(area, from) {
+        let (mut blocks, mut bytes) = (Vec::new(), 0);
+        let mut next = from.clone();
+        for (lane, block) in state.from(area, lanes, from) {
             if bytes > 0 && bytes + block.len_bytes() > bytes_max {
-                let next = Place::of(block.offset);
+                next.set(lane, Place::of(block.offset));
                 return Taken::Blocks { blocks, next, has_more: true };
             }
             bytes += block.len_bytes();
-            blocks.push(Arc::clone(block));
+            next.set(lane, Place::of(block.offset + 1));
+            let is_shared = lanes.len() == 1 || state.is_shared(block, from);
+            blocks.push(Given { block: Arc::clone(block), lane, is_shared });
         }
-        let next = from.max(Place::of(held.end));
-        Taken::Blocks { blocks, next, has_more: false }
+        Taken::Blocks { blocks, next: ends, has_more: false }
     }
 
-    /// How much of an area follows a place; `None` where the ring does not hold all of it.
+    /// How much of an area follows the places; `None` where the ring does not hold all of it.
     #[must_use]
-    pub fn ahead(&self, area: &str, partition: i32, from: Place) -> Option<Ahead> {
+    pub fn ahead(&self, area: &str, lanes: &[i32], from: &Places) -> Option<Ahead> {
         let state = self.state();
-        state.partitions.get(&partition).filter(|held| from.offset >= held.floor)?;
+        for (lane, partition) in lanes.iter().enumerate() {
+            state.partitions.get(partition).filter(|held| from.get(lane).offset >= held.floor)?;
+        }
         let mut ahead = Ahead::default();
-        for block in state.from(area, from) {
+        for (lane, block) in state.from(area, lanes, from) {
+            let from = from.get(lane);
             let before = if block.offset == from.offset { u64::from(from.index) } else { 0 };
             let events = (block.len() as u64).saturating_sub(before);
             if events > 0 {
-                ahead.since.get_or_insert(block.time);
+                ahead.since = Some(ahead.since.map_or(block.time, |since| since.min(block.time)));
             }
             ahead.events += events;
         }
         Some(ahead)
     }
 
-    /// Begins to listen to an area: its partition is wanted.
+    /// Where an area's partitions end, but not before these places.
     #[must_use]
-    pub fn subscribe(self: &Arc<Self>, area: &Arc<str>, partition: i32) -> Subscription {
-        let opened = self.opened.subscribe();
-        let mut state = self.state();
-        let wanted = state.wanted.entry(partition).or_default();
-        *wanted = Wanted { listeners: wanted.listeners + 1, left: None };
-        let feed = state.areas.entry(Arc::clone(area)).or_insert_with(Feed::new);
-        let news = feed.news.subscribe();
-        drop(state);
-        let (ring, area) = (Arc::clone(self), Arc::clone(area));
-        Subscription { ring, area, partition, news, opened, life: 0 }
+    pub fn ends(&self, lanes: &[i32], places: &Places) -> Places {
+        let state = self.state();
+        places.each(|lane, place| {
+            let held = lanes.get(lane).and_then(|partition| state.partitions.get(partition));
+            held.map_or(place, |held| place.max(Place::of(held.end)))
+        })
     }
 
     /// The offset behind the last record read of a partition; `None` where it is not read.
@@ -253,72 +254,66 @@ impl Ring {
     }
 }
 
-impl Subscription {
-    /// Waits until the partition is read; answers the offset behind the last record read.
-    pub async fn end(&mut self) -> i64 {
-        loop {
-            self.opened.borrow_and_update();
-            if let Some(held) = self.held() {
-                self.life = held.life;
-                return held.end;
-            }
-            // The ring is never dropped while somebody listens.
-            self.opened.changed().await.unwrap_or_default();
-        }
-    }
-
-    /// Where the partition ends now, if it was opened again since this was asked last.
-    pub fn opened_again(&mut self) -> Option<i64> {
-        if !self.opened.has_changed().is_ok_and(|has_changed| has_changed) {
-            return None;
-        }
-        self.opened.borrow_and_update();
-        let held = self.held().filter(|held| held.life != self.life)?;
-        self.life = held.life;
-        Some(held.end)
-    }
-
-    fn held(&self) -> Option<Held> {
-        self.ring.state().partitions.get(&self.partition).copied()
-    }
-}
-
-impl Drop for Subscription {
-    fn drop(&mut self) {
-        let mut state = self.ring.state();
-        if let Some(wanted) = state.wanted.get_mut(&self.partition) {
-            wanted.listeners = wanted.listeners.saturating_sub(1);
-            if wanted.listeners == 0 {
-                wanted.left = Some(Instant::now());
-            }
-        }
-        // This one still counts.
-        let is_last = |feed: &Feed| feed.blocks.is_empty() && feed.news.receiver_count() <= 1;
-        if state.areas.get(&self.area).is_some_and(is_last) {
-            state.areas.remove(&self.area);
-        }
-    }
-}
-
 impl Feed {
     fn new() -> Self {
-        Self { blocks: VecDeque::new(), news: watch::Sender::new(-1) }
+        Self { lanes: None, queues: HashMap::new(), news: watch::Sender::new(-1) }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.queues.values().all(VecDeque::is_empty)
+    }
+
+    /// Where the area's partitions end, where it has several and all are read.
+    fn ends(&self, partitions: &HashMap<i32, Held>, lives: u64) -> Option<Ends> {
+        let lanes = self.lanes.as_ref()?;
+        let end = |partition| Some(Place::of(partitions.get(partition)?.end));
+        let ends: Option<Vec<_>> = lanes.iter().map(end).collect();
+        Some(Ends { places: Places::new(&ends?)?, lives })
     }
 }
 
 impl State {
-    fn from(&self, area: &str, from: Place) -> impl Iterator<Item = &Arc<Block>> {
-        let blocks = self.areas.get(area).map(|feed| &feed.blocks);
-        let first =
-            blocks.map_or(0, |blocks| blocks.partition_point(|block| block.offset < from.offset));
-        blocks.into_iter().flat_map(move |blocks| blocks.range(first..))
+    /// The records of an area from the places on, in the order in which they came, with their lanes.
+    fn from<'a>(
+        &'a self,
+        area: &str,
+        lanes: &[i32],
+        from: &Places,
+    ) -> impl Iterator<Item = (usize, &'a Arc<Block>)> {
+        let queues = self.areas.get(area).map(|feed| &feed.queues);
+        let queue = |(lane, partition): (usize, &i32)| {
+            let queue = queues?.get(partition)?;
+            let from = from.get(lane).offset;
+            let first = queue.partition_point(|block| block.offset < from);
+            Some((lane, queue.range(first..).peekable()))
+        };
+        let mut queues: Vec<_> = lanes.iter().enumerate().filter_map(queue).collect();
+        std::iter::from_fn(move || {
+            let came = |(_, queue): &mut (usize, Peekable<_>)| {
+                queue.peek().map(|block: &&Arc<Block>| block.sequence)
+            };
+            let first =
+                queues.iter_mut().enumerate().filter_map(|(at, queue)| Some((came(queue)?, at)));
+            let (_, at) = first.min()?;
+            let (lane, queue) = queues.get_mut(at)?;
+            Some((*lane, queue.next()?))
+        })
+    }
+
+    /// Whether a listener that was at these places has, behind a record, all that the ring had when
+    /// the record came, and no more.
+    fn is_shared(&self, block: &Block, from: &Places) -> bool {
+        block.ends.as_ref().is_some_and(|ends| {
+            let (ends, lives) = (ends.places.as_slice(), ends.lives);
+            lives == self.lives && from.as_slice().iter().zip(ends).all(|(from, end)| from <= end)
+        })
     }
 
     fn forget(&mut self, partition: i32) {
         self.order.retain(|block| block.partition != partition);
         self.areas.retain(|_, feed| {
-            feed.blocks.retain(|block| block.partition != partition);
-            !feed.blocks.is_empty() || feed.news.receiver_count() > 0
+            feed.queues.remove(&partition);
+            !feed.is_empty() || feed.news.receiver_count() > 0
         });
         self.look();
     }
@@ -343,8 +338,8 @@ impl State {
                 held.floor = held.floor.max(block.offset + 1);
             }
             let Some(feed) = self.areas.get_mut(&block.area) else { continue };
-            feed.blocks.pop_front();
-            if feed.blocks.is_empty() && feed.news.receiver_count() == 0 {
+            feed.queues.get_mut(&block.partition).and_then(VecDeque::pop_front);
+            if feed.is_empty() && feed.news.receiver_count() == 0 {
                 self.areas.remove(&block.area);
             }
         }

@@ -2,8 +2,8 @@
 
 use super::cursor::{self, CursorError, Position};
 use super::frames::CursorText;
+use super::place::Places;
 use super::request::Problem;
-use super::ring::Place;
 use super::server::Cursors;
 
 /// Cursors under a key, for one generation of the topic.
@@ -27,19 +27,15 @@ impl LiveCursors {
 }
 
 impl Cursors for LiveCursors {
-    fn seal(&self, channel: &str, partition: i32, place: Place) -> CursorText {
-        let position = Position::new(self.generation, partition, place.offset, place.index);
-        // Kafka's numbers are far within the bounds; a place beyond them has no cursor, and this
-        // text is none.
-        position.map_or([b'-'; 32], |position| *self.cursors.seal(channel, position).as_bytes())
+    fn seal(&self, channel: &str, partition: i32, places: &Places) -> CursorText {
+        let position = Position::new(self.generation, partition, places.clone());
+        // Kafka's numbers are far within the bounds; a place beyond them has no cursor.
+        position.map_or(CursorText::none(), |position| self.cursors.seal(channel, &position))
     }
 
-    fn open(&self, channel: &str, cursor: &str) -> Result<(i32, Place), Problem> {
+    fn open(&self, channel: &str, cursor: &str) -> Result<(i32, Places), Problem> {
         match self.cursors.open(channel, cursor, self.generation) {
-            Ok(position) => {
-                let place = Place { offset: position.offset(), index: position.index() };
-                Ok((position.partition(), place))
-            }
+            Ok(position) => Ok((position.partition(), position.places().clone())),
             Err(error) => {
                 let (status, kind) = match error {
                     CursorError::Malformed | CursorError::Forged => (400, "bad-cursor"),

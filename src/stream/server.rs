@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::debug;
 
+use crate::deliver::mirror::Spread;
 use crate::http;
 
 use super::connections::{Connections, Listener, Opened};
@@ -27,9 +28,9 @@ use super::gate::Gate;
 use super::ids::{ChannelId, TokenId};
 use super::listen::{bare, stream};
 use super::origins::{Origins, to_pages_only};
+use super::place::Places;
 use super::presence::Limits;
 use super::request::{Problem, no_such_method, no_such_path};
-use super::ring::Place;
 use super::session::Shared;
 use super::wish::{Fixed, Offer};
 
@@ -68,10 +69,11 @@ pub struct Admitted {
 
 /// Cursors of the live topic, each good for one channel only.
 pub trait Cursors: Send + Sync + 'static {
-    fn seal(&self, channel: &str, partition: i32, place: Place) -> CursorText;
+    /// The cursor of places in an area, by lane, whose first partition this is.
+    fn seal(&self, channel: &str, partition: i32, places: &Places) -> CursorText;
     /// # Errors
     /// It is not ours, of another channel, or of a topic that was made anew.
-    fn open(&self, channel: &str, cursor: &str) -> Result<(i32, Place), Problem>;
+    fn open(&self, channel: &str, cursor: &str) -> Result<(i32, Places), Problem>;
 }
 
 /// Everything that a stream is made of.
@@ -82,14 +84,12 @@ pub struct Streams {
     pub cursors: Arc<dyn Cursors>,
     pub connections: Connections,
     pub offer: Offer,
-    /// Of the live topic.
-    pub partitions: i32,
     /// What a request passes before it comes to the door.
     pub gate: Gate,
     /// The pages that may listen.
     pub origins: Origins,
-    /// The partition of an area.
-    pub partition_of: fn(&str, u32) -> u32,
+    /// The partitions of an area.
+    pub spread: Spread,
     pub tasks: TaskTracker,
 }
 

@@ -18,7 +18,8 @@ use super::catch_up::Turn;
 use super::end::End;
 use super::frames::{Transport, put_pong};
 use super::io::{Sink, Source};
-use super::ring::{Place, Subscription};
+use super::place::{Place, Places};
+use super::ring::Subscription;
 use super::ws::input::Message;
 use crate::clock::Millis;
 use crate::metrics::stream::GapCause;
@@ -57,11 +58,11 @@ pub struct Session<S, R> {
     subscription: Subscription,
     outbox: Outbox,
     /// Behind what is in the outbox.
-    place: Place,
+    places: Places,
     /// Behind what was written.
-    written: Place,
+    written: Places,
     /// Behind what was counted as filtered or left out.
-    counted: Place,
+    counted: Places,
     /// Kafka's time of the oldest record in the outbox, where it is of the ring.
     oldest: Option<Millis>,
     /// Kafka's time of the last record that was looked at.
@@ -70,12 +71,12 @@ pub struct Session<S, R> {
     has_more: bool,
     /// What may be taken at once.
     turn_bytes: usize,
-    reading: Option<BoxFuture<'static, anyhow::Result<Turn>>>,
+    reading: Option<Reading>,
     /// It was in the ring: from then on to be behind it is to be slow.
     has_been_live: bool,
     /// Events that sampling has left out, and from where on.
     sampled_out: u64,
-    sampled_from: Place,
+    sampled_from: Places,
     timer: Timer,
 }
 
@@ -85,12 +86,15 @@ impl<S, R> std::fmt::Debug for Session<S, R> {
     }
 }
 
+/// What is read from Kafka at the moment, and for which lane.
+type Reading = BoxFuture<'static, anyhow::Result<(usize, Turn)>>;
+
 /// What came first.
 enum Next {
     End(End),
     Heard(Message),
     Wrote(Wrote),
-    Read(Turn),
+    Read(usize, Turn),
     News,
     Due,
 }
@@ -103,8 +107,8 @@ impl<S: Sink, R: Source> Session<S, R> {
         (sink, source): (S, R),
         signals: Signals,
     ) -> Self {
-        let subscription = shared.ring.subscribe(&wish.area, wish.partition);
-        let place = Place::of(0);
+        let subscription = shared.ring.subscribe(&wish.area, &wish.lanes);
+        let places = Places::all(wish.lanes.len(), Place::of(0));
         Self {
             shared,
             wish,
@@ -114,9 +118,8 @@ impl<S: Sink, R: Source> Session<S, R> {
             signals,
             subscription,
             outbox: Outbox::default(),
-            place,
-            written: place,
-            counted: place,
+            written: places.clone(),
+            counted: places.clone(),
             oldest: None,
             seen: None,
             has_more: false,
@@ -124,7 +127,8 @@ impl<S: Sink, R: Source> Session<S, R> {
             reading: None,
             has_been_live: false,
             sampled_out: 0,
-            sampled_from: place,
+            sampled_from: places.clone(),
+            places,
             timer: Timer::new(),
         }
     }
@@ -139,52 +143,71 @@ impl<S: Sink, R: Source> Session<S, R> {
         end
     }
 
-    /// Finds the place where the client begins.
+    /// Finds the places where the client begins.
     async fn begin(&mut self) -> Result<(), End> {
-        let end = self.opened().await?;
-        let (partition, catch_ups) = (self.wish.partition, self.shared.catch_ups.clone());
-        let mut ending = self.signals.ending.clone();
-        let mut bounds = async |since| {
-            tokio::select! {
-                end = asked(&mut ending) => Err(end),
-                bounds = timeout(OPEN_MAX, catch_ups.bounds(partition, since)) => match bounds {
-                    Ok(bounds) => bounds.map_err(unavailable),
-                    Err(_overdue) => Err(End::Unavailable(CANNOT_BE_READ.to_owned())),
-                },
-            }
+        let ends = self.opened().await?;
+        let mut places = match &self.wish.from {
+            From::Places(places) => places.clone(),
+            From::Tip | From::Earliest | From::Since(_) => ends.clone(),
         };
-        self.place = match self.wish.from {
-            From::Tip => Place::of(end),
-            From::Earliest => Place::of(bounds(None).await?.0),
-            From::Since(time) => {
-                let (low, _, first) = bounds(Some(time)).await?;
-                if first == low && low > 0 {
-                    // What Kafka removed may have been of that time too.
-                    self.tell_gap(GapCause::Retention, None, (Place::of(0), Place::of(low)), None);
-                }
-                Place::of(first)
-            }
-            From::Place(place) if place.offset > end => {
-                let (_, high, _) = bounds(None).await?;
-                if place.offset > high {
-                    self.tell_gap(GapCause::Restart, None, (place, Place::of(high)), None);
-                }
-                place.min(Place::of(high))
-            }
-            From::Place(place) => place,
-        };
-        (self.written, self.sampled_from) = (self.place, self.place);
+        let lanes = Arc::clone(&self.wish.lanes);
+        for (lane, partition) in lanes.iter().enumerate() {
+            let (place, end) = (places.get(lane), ends.get(lane));
+            places.set(lane, self.place_in(*partition, place, end).await?);
+        }
+        if let From::Places(asked) = &self.wish.from
+            && *asked != places
+        {
+            self.tell_gap(GapCause::Restart, None, (&asked.clone(), &places), None);
+        }
+        (self.written, self.sampled_from) = (places.clone(), places.clone());
+        self.places = places;
         // So that a client that is cut before its first event has a cursor too.
         self.tell_status();
         Ok(())
     }
 
-    /// Waits until the partition is read; answers its end.
-    async fn opened(&mut self) -> Result<i64, End> {
+    /// Where the client begins in a partition, of which it asks for `place`, and which is read up to
+    /// `end`.
+    async fn place_in(&mut self, partition: i32, place: Place, end: Place) -> Result<Place, End> {
+        match self.wish.from {
+            From::Earliest => Ok(Place::of(self.bounds(partition, None).await?.0)),
+            From::Since(time) => match self.bounds(partition, Some(time)).await? {
+                // What Kafka removed may have been of that time too: it is read from its beginning,
+                // and the gap is told then.
+                (low, _, first) if first == low => Ok(Place::of(0)),
+                (_, _, first) => Ok(Place::of(first)),
+            },
+            From::Places(_) if place > end => {
+                let (_, high, _) = self.bounds(partition, None).await?;
+                Ok(place.min(Place::of(high)))
+            }
+            From::Tip | From::Places(_) => Ok(place),
+        }
+    }
+
+    /// The first offset of a partition, the one behind its last, and the first record since a time.
+    async fn bounds(
+        &mut self,
+        partition: i32,
+        since: Option<Millis>,
+    ) -> Result<(i64, i64, i64), End> {
+        let bounds = self.shared.catch_ups.bounds(partition, since);
         tokio::select! {
             end = asked(&mut self.signals.ending) => Err(end),
-            end = timeout(OPEN_MAX, self.subscription.end()) => {
-                end.map_err(|_overdue| End::Unavailable(CANNOT_BE_READ.to_owned()))
+            bounds = timeout(OPEN_MAX, bounds) => match bounds {
+                Ok(bounds) => bounds.map_err(unavailable),
+                Err(_overdue) => Err(End::Unavailable(CANNOT_BE_READ.to_owned())),
+            },
+        }
+    }
+
+    /// Waits until the partitions are read; answers their ends.
+    async fn opened(&mut self) -> Result<Places, End> {
+        tokio::select! {
+            end = asked(&mut self.signals.ending) => Err(end),
+            ends = timeout(OPEN_MAX, self.subscription.ends()) => {
+                ends.map_err(|_overdue| End::Unavailable(CANNOT_BE_READ.to_owned()))
             }
         }
     }
@@ -209,8 +232,8 @@ impl<S: Sink, R: Source> Session<S, R> {
                     self.wrote(wrote);
                     Ok(())
                 }
-                Next::Read(turn) => {
-                    self.read(&turn);
+                Next::Read(lane, turn) => {
+                    self.read(lane, &turn);
                     Ok(())
                 }
                 Next::News => Ok(()),
@@ -249,7 +272,7 @@ impl<S: Sink, R: Source> Session<S, R> {
                 Err(_gone) => Next::End(End::Client),
             },
             read = finished(&mut self.reading) => match read {
-                Ok(turn) => Next::Read(turn),
+                Ok((lane, turn)) => Next::Read(lane, turn),
                 Err(error) => Next::End(unavailable(error)),
             },
             // Behind what is due and written, however much it says.
@@ -278,9 +301,11 @@ impl<S: Sink, R: Source> Session<S, R> {
         metrics.bytes.inc_by(wrote.bytes);
         flow.events.fetch_add(wrote.events, Ordering::Relaxed);
         flow.bytes.fetch_add(wrote.bytes, Ordering::Relaxed);
-        self.written = wrote.place.unwrap_or(self.written);
+        if let Some(places) = wrote.places {
+            self.written = places;
+        }
         if self.outbox.is_empty() {
-            self.written = self.place;
+            self.written = self.places.clone();
             self.turn_bytes = (self.turn_bytes * 2).min(TURN_BYTES_MAX);
             if let Some(oldest) = self.oldest.take() {
                 let age = self.shared.clock.now().saturating_sub(oldest).max(0);
@@ -305,9 +330,7 @@ impl<S: Sink, R: Source> Session<S, R> {
 }
 
 /// What a reader has read, once it has; never where nothing is read.
-async fn finished(
-    reading: &mut Option<BoxFuture<'static, anyhow::Result<Turn>>>,
-) -> anyhow::Result<Turn> {
+async fn finished(reading: &mut Option<Reading>) -> anyhow::Result<(usize, Turn)> {
     match reading {
         Some(reading) => reading.await,
         None => std::future::pending().await,

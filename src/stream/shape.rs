@@ -11,8 +11,9 @@ use super::ecls;
 use super::frames::{CursorText, Frames, Framing, Message, Opcode, Transport};
 use super::lines::Lines;
 use super::locked;
+use super::place::Place;
 use super::project::Projection;
-use super::ring::{Block, Place};
+use super::ring::Block;
 use super::select::{Passes, Selection, is_sampled};
 
 /// What stands around an event, about: header, cursor, envelope.
@@ -195,7 +196,7 @@ pub struct Ready {
 impl Shape {
     /// Makes the events of a record ready from a place on, or takes what was made for others; of
     /// those from `uncounted` on it is counted what becomes of them. `seal` makes the cursor of the
-    /// event that follows a place. A record `is_shared` that others may look at too.
+    /// event that follows a place; the same for all who look at a record that `is_shared`.
     pub fn ready(
         &self,
         (block, from, uncounted): (&Block, u32, u32),
@@ -206,7 +207,7 @@ impl Shape {
         let passes = choice.passes(block, is_shared);
         let passes = passes.as_deref();
         let share = choice.share(block, passes, uncounted);
-        if self.asked.batch && (from > 0 || !is_shared) {
+        if !is_shared || (self.asked.batch && from > 0) {
             // Few resume in the middle of a record.
             let frames = Arc::new(self.make(block, from, &seal, |index| {
                 index >= from && choice.takes(block, passes, index)
@@ -285,7 +286,8 @@ impl Shape {
         packer: &mut Packer,
     ) {
         let Asked { transport, format, zstd, .. } = self.asked;
-        let native: [&[u8]; 5] = [br#"{"cursor":""#, cursor, br#"","data":["#, data, b"]}"];
+        let native: [&[u8]; 5] =
+            [br#"{"cursor":""#, cursor.as_bytes(), br#"","data":["#, data, b"]}"];
         let ecls: [&[u8]; 3] = [ecls::ENVELOPE_OPEN, data, ecls::ENVELOPE_CLOSE];
         let parts: &[&[u8]] = match format {
             Format::Native => &native,

@@ -10,6 +10,7 @@ use sluice::config::settings::Settings;
 use sluice::config::{self, Config, reference};
 use tempfile::TempDir;
 
+mod live;
 mod pipelines;
 
 fn folder(files: &[(&str, &str)]) -> TempDir {
@@ -355,6 +356,7 @@ fn another(key: &Key) -> Option<String> {
         Kind::Duration => "7s",
         Kind::Choice(names) | Kind::Choices(names) => names.last()?,
         Kind::Paths => "other.mmdb",
+        Kind::Map if key.path == "live.spread" => "id:a=2",
         Kind::Map => "a.b=c",
         // These need a file that exists, or are no scalar.
         Kind::Path | Kind::Secret | Kind::Tables(_) => return None,

@@ -1,18 +1,19 @@
 //! From Kafka to outcomes, over librdkafka's mock cluster: nothing is lost, nothing is counted
 //! twice, and no commit overtakes an event.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord};
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use sluice::config::settings::Limits;
-use sluice::deliver::mirror::partition_of;
+use sluice::deliver::mirror::{Spread, partition_of};
 use sluice::metrics::CommitEnd;
 use sluice::outcome::{Reason, Skip};
 
 use crate::support::memory::{Held, Memory};
-use crate::support::rig::{Choice, DEAD, EVENTS, Kafka, LIVE, Member, until};
+use crate::support::rig::{Choice, DEAD, EVENTS, Kafka, LIVE, LIVE_PARTITIONS, Member, until};
 
 fn numbered(count: usize) -> impl Iterator<Item = Option<String>> {
     (0..count).map(|number| Some(format!("a{number}")))
@@ -105,6 +106,37 @@ async fn a_dead_letter_too_large_for_its_topic_is_a_prefix() {
     assert_eq!(letters[0].headers["sluice.truncated"], "true");
     assert!(large.as_bytes().starts_with(&letters[0].value));
     assert!((5_000..20_000).contains(&letters[0].value.len()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_area_that_is_spread_keeps_the_order_of_each_partition_of_the_source() {
+    const SOURCES: i32 = 3;
+    let kafka = Kafka::start(SOURCES);
+    let events = |source: i32| (0..60).map(move |n| format!("{}{source}.{n}", ["a", "b"][n % 2]));
+    (0..SOURCES).for_each(|source| kafka.produce(source, events(source).map(Some)));
+    let spread = BTreeMap::from([("a".to_owned(), 2)]);
+    let choice = Choice { spread: spread.clone(), ..Choice::default() };
+    let member = Member::start(&kafka, Memory::default(), &choice);
+    until("all are settled", || member.snapshot().settled.events() == 180).await;
+    let records = usize::try_from(member.metrics.mirrored_records.get()).unwrap();
+    member.stop().await;
+    let records = kafka.read(LIVE, LIVE_PARTITIONS.cast_signed(), records);
+    let spread = Spread::new(LIVE_PARTITIONS, &spread);
+    assert_eq!((spread.lanes("a").len(), spread.lanes("b").len()), (2, 1));
+    for (area, source) in
+        ["a", "b"].into_iter().flat_map(|area| (0..SOURCES).map(move |source| (area, source)))
+    {
+        let begins = format!("{area}{source}.");
+        let mut lines = Vec::new();
+        for record in &records {
+            let text = str::from_utf8(&record.value).unwrap();
+            let of_source: Vec<_> = text.lines().filter(|line| line.starts_with(&begins)).collect();
+            assert!(of_source.is_empty() || record.partition == spread.partition_for(area, source));
+            lines.extend(of_source);
+        }
+        let expected: Vec<_> = events(source).filter(|event| event.starts_with(area)).collect();
+        assert_eq!(lines, expected, "{begins}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

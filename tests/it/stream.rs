@@ -19,16 +19,15 @@ use sluice::stream::connections::{Connections, Listener, Opened};
 use sluice::stream::dictionary::Dictionary;
 use sluice::stream::end::End;
 use sluice::stream::filter::{Known, Type};
-use sluice::stream::frames::CursorText;
 use sluice::stream::gate::{Failures, Gate};
 use sluice::stream::ids::{ChannelId, LeaseId, TokenId};
 use sluice::stream::live::{self, LiveTopic};
 use sluice::stream::origins::Origins;
 use sluice::stream::presence::Limits;
 use sluice::stream::request::Problem;
-use sluice::stream::ring::{Place, Ring};
+use sluice::stream::ring::Ring;
 use sluice::stream::select::Selections;
-use sluice::stream::server::{Admitted, Cursors, Door, Server, Streams};
+use sluice::stream::server::{Admitted, Cursors as _, Door, Server, Streams};
 use sluice::stream::session::Shared;
 use sluice::stream::shape::Shapes;
 use sluice::stream::wish::{Fixed, Offer};
@@ -53,9 +52,11 @@ mod tail;
 mod process;
 mod presence;
 mod origins;
+mod places;
 mod wire;
 
 use client::Client;
+use places::{Plain, spread};
 
 const PARTITIONS: i32 = 4;
 const AREA: &str = "id:acme";
@@ -85,24 +86,6 @@ impl Door for OneToken {
     fn open(&self, listener: Listener, _: Limits) -> BoxFuture<'_, Result<Opened, Problem>> {
         let opened = self.0.open(LeaseId::random().unwrap(), listener);
         Box::pin(async move { Ok(opened) })
-    }
-}
-
-/// A cursor that can be read.
-struct Plain;
-
-impl Cursors for Plain {
-    fn seal(&self, _: &str, partition: i32, place: Place) -> CursorText {
-        let text = format!("{partition:04}.{:012}.{:014}", place.offset, place.index);
-        text.as_bytes().try_into().unwrap()
-    }
-
-    fn open(&self, _: &str, cursor: &str) -> Result<(i32, Place), Problem> {
-        let forged = || Problem::new(409, "cursor", "no cursor of ours");
-        let parts: Vec<i64> = cursor.split('.').filter_map(|part| part.parse().ok()).collect();
-        let [partition, offset, index] = parts[..] else { return Err(forged()) };
-        let place = Place { offset, index: u32::try_from(index).unwrap() };
-        Ok((i32::try_from(partition).unwrap(), place))
     }
 }
 
@@ -165,10 +148,9 @@ impl Replica {
             cursors: Arc::new(Plain),
             connections: connections.clone(),
             offer: offer(),
-            partitions: PARTITIONS,
             gate: Gate::new(failures, &[], true),
             origins: bounds.origins,
-            partition_of,
+            spread: spread(),
             tasks: TaskTracker::new(),
         };
         let server = Server::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
@@ -377,7 +359,8 @@ async fn an_end_is_said_with_a_code_and_a_cursor_that_goes_on() {
             (&last["error"]["code"], &last["error"]["retry"]),
             (&4401.into(), &false.into())
         );
-        let (_, place) = Plain.open("", last["error"]["cursor"].as_str().unwrap()).unwrap();
+        let (_, places) = Plain.open("", last["error"]["cursor"].as_str().unwrap()).unwrap();
+        let place = places.get(0);
         assert_eq!(place.index, 0);
         assert!(place.offset >= 5, "{place:?}");
         assert_eq!(client.close_code().await, client.is_websocket().then_some(4401));

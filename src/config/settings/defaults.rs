@@ -1,5 +1,6 @@
 //! The default of every setting. The tables of keys say the same, and a test holds them together.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -106,6 +107,7 @@ impl Default for LiveSettings {
             replication: 0,
             retention: Duration::from_secs(24 * 3600),
             message_bytes_max: 8 * MIB,
+            spread: BTreeMap::new(),
         }
     }
 }

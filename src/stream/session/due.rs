@@ -13,7 +13,7 @@ use crate::metrics::stream::GapCause;
 use crate::stream::end::End;
 use crate::stream::frames::{Message, Opcode, Transport, put_header};
 use crate::stream::io::{Sink, Source};
-use crate::stream::ring::Place;
+use crate::stream::place::Places;
 
 /// Who takes no byte for so long keeps only the message that it is in the middle of.
 const STALL: Duration = Duration::from_secs(1);
@@ -100,8 +100,8 @@ impl<S: Sink, R: Source> Session<S, R> {
     /// What others could need is let go: the client gets it again when it takes more.
     fn stall(&mut self) {
         self.timer.is_stalled = true;
-        if let Some(place) = self.outbox.keep_current() {
-            self.place = place;
+        if let Some(places) = self.outbox.keep_current() {
+            self.places = places;
         }
         // What is read at the moment would come behind what was forgotten, or be more that waits.
         self.reading = None;
@@ -134,10 +134,9 @@ impl<S: Sink, R: Source> Session<S, R> {
 
     pub(super) fn tell_status(&mut self) {
         let ring = &self.shared.ring;
-        let (area, partition) = (&self.wish.area, self.wish.partition);
-        let tip = ring.end(partition).unwrap_or(self.place.offset).max(self.place.offset);
+        let (area, lanes) = (&self.wish.area, &self.wish.lanes);
         // What Kafka holds for a listener that catches up was not looked at yet.
-        let ahead = ring.ahead(area, partition, self.written);
+        let ahead = ring.ahead(area, lanes, &self.written);
         let since = ahead.map_or(self.seen, |ahead| ahead.since);
         let lag_ms = since.map_or(0, |since| self.shared.clock.now() - since);
         let lag_ms = u64::try_from(lag_ms).unwrap_or(0);
@@ -148,8 +147,8 @@ impl<S: Sink, R: Source> Session<S, R> {
             return;
         }
         let status = Status {
-            cursor: (self.seal)(self.written),
-            tip: (self.seal)(Place::of(tip)),
+            cursor: (self.seal)(&self.written),
+            tip: (self.seal)(&ring.ends(lanes, &self.places)),
             lag_events: ahead.map(|ahead| ahead.events),
             lag_ms,
             sent: flow.events.load(Ordering::Relaxed),
@@ -165,19 +164,21 @@ impl<S: Sink, R: Source> Session<S, R> {
     fn tell_sampled(&mut self) {
         let count = std::mem::take(&mut self.sampled_out);
         if count > 0 {
-            let from = std::mem::replace(&mut self.sampled_from, self.place);
-            self.tell_gap(GapCause::Sampled, Some(count), (from, self.place), None);
+            let to = self.places.clone();
+            let from = std::mem::replace(&mut self.sampled_from, to.clone());
+            self.tell_gap(GapCause::Sampled, Some(count), (&from, &to), None);
         }
     }
 
     /// It is closed for its slowness: what it would miss if it came back at the tip.
     pub(super) fn tell_slow(&mut self) {
         // What waits does not go out any more: it is missed as well.
-        if let Some(place) = self.outbox.keep_current() {
-            (self.place, self.written) = (place, place);
+        if let Some(places) = self.outbox.keep_current() {
+            (self.places, self.written) = (places.clone(), places);
         }
-        let tip = self.shared.ring.end(self.wish.partition).unwrap_or(self.place.offset);
-        self.tell_gap(GapCause::Slow, None, (self.place, Place::of(tip)), None);
+        let (from, lanes) = (self.places.clone(), &self.wish.lanes);
+        let tip = self.shared.ring.ends(lanes, &from);
+        self.tell_gap(GapCause::Slow, None, (&from, &tip), None);
     }
 
     /// Tells what the client misses: how many, where that can be known.
@@ -185,7 +186,7 @@ impl<S: Sink, R: Source> Session<S, R> {
         &mut self,
         cause: GapCause,
         count: Option<u64>,
-        (from, to): (Place, Place),
+        (from, to): (&Places, &Places),
         until_ms: Option<Millis>,
     ) {
         self.shared.metrics.gap(cause, count.unwrap_or(0));
@@ -197,8 +198,8 @@ impl<S: Sink, R: Source> Session<S, R> {
 
     /// Ends the message that is being written, and says the last words.
     pub(super) async fn farewell(&mut self, end: &End) {
-        let place = self.outbox.keep_current().unwrap_or(self.written);
-        let (transport, cursor) = (self.wish.shape.asked.transport, (self.seal)(place));
+        let places = self.outbox.keep_current().unwrap_or_else(|| self.written.clone());
+        let (transport, cursor) = (self.wish.shape.asked.transport, (self.seal)(&places));
         let words = farewell::words(end, transport, Some(&cursor), self.wish.is_bare);
         if !words.is_empty() {
             self.outbox.say(words);

@@ -11,7 +11,8 @@ use crate::stream::catch_up::CatchUps;
 use crate::stream::connections::Flow;
 use crate::stream::end::End;
 use crate::stream::frames::CursorText;
-use crate::stream::ring::{Place, Ring};
+use crate::stream::place::Places;
+use crate::stream::ring::Ring;
 use crate::stream::shape::{Choice, Shape};
 
 /// What a client does when it is slower than its events.
@@ -24,7 +25,7 @@ pub enum Slow {
 }
 
 /// Where a client begins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum From {
     /// With what comes from now on.
     Tip,
@@ -33,14 +34,15 @@ pub enum From {
     /// With the first record that Kafka got at or after this time.
     Since(Millis),
     /// Where it was; what is gone since then is told as a gap.
-    Place(Place),
+    Places(Places),
 }
 
 /// What a client has asked for.
 #[derive(Debug)]
 pub struct Wish {
     pub area: Arc<str>,
-    pub partition: i32,
+    /// The area's partitions.
+    pub lanes: Arc<[i32]>,
     pub from: From,
     pub shape: Arc<Shape>,
     pub choice: Choice,
@@ -60,8 +62,8 @@ pub struct Shared {
     pub upstream_stalled: IntGauge,
 }
 
-/// Makes the cursor of a place in this listener's partition, bound to its channel.
-pub type Seal = Arc<dyn Fn(Place) -> CursorText + Send + Sync>;
+/// Makes the cursor of places in this listener's area, bound to its channel.
+pub type Seal = Arc<dyn Fn(&Places) -> CursorText + Send + Sync>;
 
 /// What may come from elsewhere while a listener listens.
 #[derive(Debug)]

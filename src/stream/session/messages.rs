@@ -6,7 +6,7 @@ use crate::stream::end::Farewell;
 use crate::stream::frames::CursorText;
 
 /// `{"gap":{…}}`: what a client misses between two cursors.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Gap {
     pub(super) cause: GapCause,
     /// `None` where nobody can know.
@@ -54,7 +54,7 @@ pub(super) struct Status {
 impl Status {
     pub(super) fn text(&self) -> Vec<u8> {
         let mut text = b"{\"status\":{\"cursor\":\"".to_vec();
-        text.extend_from_slice(&self.cursor);
+        text.extend_from_slice(self.cursor.as_bytes());
         text.push(b'"');
         put_cursor(&mut text, "tip", &self.tip);
         put_number(&mut text, "lag_events", self.lag_events);
@@ -105,7 +105,7 @@ fn put_number(out: &mut Vec<u8>, name: &str, number: Option<u64>) {
 fn put_cursor(out: &mut Vec<u8>, name: &str, cursor: &CursorText) {
     put_name(out, name);
     out.push(b'"');
-    out.extend_from_slice(cursor);
+    out.extend_from_slice(cursor.as_bytes());
     out.push(b'"');
 }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use bytes::{Buf as _, Bytes};
 
 use crate::stream::frames::Frames;
-use crate::stream::ring::Place;
+use crate::stream::place::{Place, Places};
 
 /// Pieces that go out in one write.
 pub const SLICES_MAX: usize = 64;
@@ -33,13 +33,21 @@ enum Item {
 #[derive(Debug)]
 struct Events {
     frames: Arc<Frames>,
-    offset: i64,
+    from: Spot,
     /// Bytes that are not written yet.
     left: Range<usize>,
 }
 
+/// A record, as its listener comes to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spot {
+    pub lane: usize,
+    /// Where the listener is when it takes the record's first event: in this lane there.
+    pub places: Places,
+}
+
 /// What a write came to.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Wrote {
     pub bytes: u64,
     /// Messages of events that were written to their end.
@@ -47,7 +55,7 @@ pub struct Wrote {
     /// The events in these.
     pub events: u64,
     /// Where the client goes on that has these.
-    pub place: Option<Place>,
+    pub places: Option<Places>,
     /// Some of it was of events.
     pub is_of_events: bool,
 }
@@ -69,13 +77,13 @@ impl Outbox {
         self.bytes
     }
 
-    /// A run of messages of the record at `offset`.
-    pub fn push(&mut self, frames: &Arc<Frames>, offset: i64, run: &Range<usize>) {
+    /// A run of messages of a record.
+    pub fn push(&mut self, frames: &Arc<Frames>, from: &Spot, run: &Range<usize>) {
         let left = frames.start(run.start)..frames.start(run.end);
         if !left.is_empty() {
             self.bytes += left.len();
-            let frames = Arc::clone(frames);
-            self.items.push_back(Item::Events(Events { frames, offset, left }));
+            let (frames, from) = (Arc::clone(frames), from.clone());
+            self.items.push_back(Item::Events(Events { frames, from, left }));
         }
     }
 
@@ -160,9 +168,9 @@ impl Outbox {
 
     /// Forgets all but the message that is being written, and keeps nothing of others for it.
     /// Answers where to go on behind it; `None` where no message was forgotten or cut.
-    pub fn keep_current(&mut self) -> Option<Place> {
+    pub fn keep_current(&mut self) -> Option<Places> {
         let first = self.items.iter().find_map(|item| match item {
-            Item::Events(events) => Some((events.is_begun(), events.place(), events.current())),
+            Item::Events(events) => Some((events.is_begun(), events.places(), events.current())),
             Item::Words(_) => None,
         });
         let (is_begun, here, (current, behind)) = first?;
@@ -202,7 +210,7 @@ impl Item {
                 wrote.events += events.frames.events(before..after);
                 wrote.is_of_events = true;
                 if let Some(last) = after.checked_sub(1).filter(|last| *last >= before) {
-                    wrote.place = Some(events.behind(last));
+                    wrote.places = Some(events.behind(last));
                 }
             }
         }
@@ -219,20 +227,26 @@ impl Events {
         self.left.start > self.frames.start(self.frame())
     }
 
-    fn behind(&self, frame: usize) -> Place {
-        Place { offset: self.offset, index: self.frames.next(frame) }
+    fn behind(&self, frame: usize) -> Places {
+        self.at(self.frames.next(frame))
+    }
+
+    /// At an event of the record, by its index.
+    fn at(&self, index: u32) -> Places {
+        let Spot { lane, places } = &self.from;
+        places.with(*lane, Place { index, ..places.get(*lane) })
     }
 
     /// Where the message begins that is next.
-    fn place(&self) -> Place {
+    fn places(&self) -> Places {
         match self.frame().checked_sub(1) {
             Some(before) => self.behind(before),
-            None => Place::of(self.offset),
+            None => self.from.places.clone(),
         }
     }
 
-    /// A copy of what is left of it, and the place behind it.
-    fn current(&self) -> (Bytes, Place) {
+    /// A copy of what is left of it, and the places behind it.
+    fn current(&self) -> (Bytes, Places) {
         let frame = self.frame();
         let left = self.left.start..self.frames.end(frame).min(self.left.end);
         (Bytes::copy_from_slice(self.frames.bytes(left)), self.behind(frame))
@@ -246,7 +260,7 @@ impl Events {
         let middle = self.frames.end(self.frame()).min(self.left.end);
         let rest = middle..self.left.end;
         self.left.end = middle;
-        Some(Self { frames: Arc::clone(&self.frames), offset: self.offset, left: rest })
+        Some(Self { frames: Arc::clone(&self.frames), from: self.from.clone(), left: rest })
     }
 }
 
@@ -266,8 +280,12 @@ mod tests {
 
     fn outbox() -> Outbox {
         let mut outbox = Outbox::default();
-        outbox.push(&frames("abc"), 7, &(0..3));
-        outbox.push(&frames("xyz"), 9, &(1..3));
+        let spot = |offset, index| {
+            let places = Places::all(2, Place::of(5)).with(1, Place { offset, index });
+            Spot { lane: 1, places }
+        };
+        outbox.push(&frames("abc"), &spot(7, 0), &(0..3));
+        outbox.push(&frames("xyz"), &spot(9, 1), &(1..3));
         outbox
     }
 
@@ -275,16 +293,17 @@ mod tests {
         outbox.items.iter().map(|item| String::from_utf8_lossy(item.bytes())).collect()
     }
 
-    const fn place(offset: i64, index: u32) -> Option<Place> {
-        Some(Place { offset, index })
+    /// The other lane stays where it was.
+    fn place(offset: i64, index: u32) -> Option<Places> {
+        Places::new(&[Place::of(5), Place { offset, index }])
     }
 
     #[test]
     fn what_was_written_is_known_to_the_message() {
-        let check = |bytes: usize, messages: u64, at: Option<Place>, rest: &str| {
+        let check = |bytes: usize, messages: u64, at: Option<Places>, rest: &str| {
             let mut outbox = outbox();
             let wrote = outbox.wrote(bytes);
-            assert_eq!((wrote.messages, wrote.place), (messages, at), "{bytes}");
+            assert_eq!((wrote.messages, wrote.places), (messages, at), "{bytes}");
             assert_eq!(text(&outbox), rest);
             assert_eq!(outbox.len_bytes(), rest.len());
         };
@@ -318,7 +337,7 @@ mod tests {
 
     #[test]
     fn a_client_that_does_not_read_keeps_one_message() {
-        let check = |written: usize, at: Option<Place>, rest: &str| {
+        let check = |written: usize, at: Option<Places>, rest: &str| {
             let mut outbox = outbox();
             outbox.wrote(written);
             assert_eq!(outbox.keep_current(), at, "{written}");

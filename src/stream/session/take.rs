@@ -11,7 +11,9 @@ use crate::stream::block::Block;
 use crate::stream::catch_up::{Turn, Wanted};
 use crate::stream::end::End;
 use crate::stream::io::{Sink, Source};
-use crate::stream::ring::{Place, Taken};
+use crate::stream::place::Place;
+use crate::stream::ring::Taken;
+use crate::stream::session::outbox::Spot;
 
 impl<S: Sink, R: Source> Session<S, R> {
     /// Takes what follows into the outbox, or begins to read it.
@@ -23,22 +25,22 @@ impl<S: Sink, R: Source> Session<S, R> {
             return Ok(());
         }
         self.subscription.news.borrow_and_update();
-        if self.subscription.opened_again().is_some_and(|end| end < self.place.offset) {
+        if self.subscription.has_lost(&self.places) {
             // What comes now has offsets that were others' before. Who comes back is told a gap.
             return Err(End::Unavailable("the live topic has lost records".to_owned()));
         }
         let ring = &self.shared.ring;
-        match ring.take(&self.wish.area, self.wish.partition, self.place, self.turn_bytes) {
+        match ring.take(&self.wish.area, &self.wish.lanes, &self.places, self.turn_bytes) {
             Taken::Blocks { blocks, next, has_more } => {
                 (self.timer.closed, self.has_been_live) = (None, true);
-                blocks.iter().for_each(|block| self.put(block, true));
+                blocks.iter().for_each(|given| self.put(&given.block, given.lane, given.is_shared));
                 self.has_more = has_more;
-                self.place = next;
+                self.places = next;
                 if self.outbox.is_empty() {
-                    self.written = next;
+                    self.written = self.places.clone();
                 }
             }
-            Taken::Behind(floor) => self.catch_up(floor)?,
+            Taken::Behind { lane, floor } => self.catch_up(lane, floor)?,
             Taken::Closed => {
                 self.timer.closed.get_or_insert_with(Instant::now);
             }
@@ -46,59 +48,67 @@ impl<S: Sink, R: Source> Session<S, R> {
         Ok(())
     }
 
-    /// Reads Kafka up to what the ring holds.
-    fn catch_up(&mut self, floor: i64) -> Result<(), End> {
+    /// Reads Kafka up to what the ring holds. What is in other lanes waits meanwhile.
+    fn catch_up(&mut self, lane: usize, floor: i64) -> Result<(), End> {
         if self.wish.slow == Slow::Disconnect && self.has_been_live {
             self.tell_slow();
             return Err(End::Slow);
         }
         let wanted = Wanted {
             area: Arc::clone(&self.wish.area),
-            partition: self.wish.partition,
-            from: self.place,
+            partition: self.wish.lanes.get(lane).copied().unwrap_or_default(),
+            from: self.places.get(lane),
             until: floor,
             bytes_max: (self.turn_bytes * 4).min(READ_BYTES_MAX),
         };
-        self.reading = Some(Box::pin(self.shared.catch_ups.clone().read(wanted)));
+        let turn = self.shared.catch_ups.clone().read(wanted);
+        self.reading = Some(Box::pin(async move { Ok((lane, turn.await?)) }));
         Ok(())
     }
 
-    pub(super) fn read(&mut self, turn: &Turn) {
+    pub(super) fn read(&mut self, lane: usize, turn: &Turn) {
         self.reading = None;
         if let Some(oldest) = turn.lost_before {
             // Where all that is left is in the ring, nothing of it was read.
             let until = turn.blocks.first().map(|block| block.time).or_else(|| {
-                let Wish { area, partition, .. } = &self.wish;
-                self.shared.ring.ahead(area, *partition, turn.next)?.since
+                let (area, lanes) = (&self.wish.area, &self.wish.lanes);
+                self.shared.ring.ahead(area, lanes, &self.places.with(lane, turn.next))?.since
             });
-            self.tell_gap(GapCause::Retention, None, (self.place, Place::of(oldest)), until);
+            let to = self.places.with(lane, Place::of(oldest));
+            self.tell_gap(GapCause::Retention, None, (&self.places.clone(), &to), until);
         }
         let mut events = 0;
         for block in &turn.blocks {
             events += block.len() as u64;
-            self.put(block, false);
+            self.put(block, lane, false);
         }
         self.shared.metrics.catch_up_events.inc_by(events);
-        self.place = turn.next;
+        self.places.set(lane, turn.next);
         if self.outbox.is_empty() {
-            self.written = self.place;
+            self.written = self.places.clone();
         }
     }
 
-    /// Puts the events of a record into the outbox, from the place on.
-    fn put(&mut self, block: &Block, is_shared: bool) {
+    /// Puts the events of a record into the outbox, from the place in its lane on.
+    fn put(&mut self, block: &Block, lane: usize, is_shared: bool) {
         let from_place = |place: Place| if block.offset == place.offset { place.index } else { 0 };
-        let from = from_place(self.place);
+        let index = from_place(self.places.get(lane));
+        self.places.set(lane, Place { offset: block.offset, index });
         // What comes again after a stall was counted.
-        let uncounted = match block.offset < self.counted.offset {
+        let counted = self.counted.get(lane);
+        let uncounted = match block.offset < counted.offset {
             true => u32::MAX,
-            false => from.max(from_place(self.counted)),
+            false => index.max(from_place(counted)),
         };
-        let (seal, Wish { shape, choice, .. }) = (&*self.seal, &self.wish);
-        let ready = shape.ready((block, from, uncounted), choice, is_shared, seal);
+        let Wish { shape, choice, .. } = &self.wish;
+        // Of all who take it where the ring has it, the cursors are the same.
+        let around = block.ends().filter(|_| is_shared).unwrap_or(&self.places);
+        let seal = |place| (self.seal)(&around.with(lane, place));
+        let ready = shape.ready((block, index, uncounted), choice, is_shared, seal);
         let was_empty = self.outbox.is_empty();
+        let spot = Spot { lane, places: self.places.clone() };
         for run in &ready.runs {
-            self.outbox.push(&ready.frames, block.offset, run);
+            self.outbox.push(&ready.frames, &spot, run);
         }
         if was_empty && is_shared {
             self.oldest = Some(block.time);
@@ -107,7 +117,8 @@ impl<S: Sink, R: Source> Session<S, R> {
         self.shared.metrics.filtered.inc_by(ready.share.filtered);
         self.sampled_out += ready.share.sampled_out;
         self.seen = Some(block.time);
-        self.place = Place::of(block.offset + 1);
-        self.counted = self.counted.max(self.place);
+        let behind = Place::of(block.offset + 1);
+        self.places.set(lane, behind);
+        self.counted.set(lane, counted.max(behind));
     }
 }

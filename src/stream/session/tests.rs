@@ -93,8 +93,8 @@ impl Rig {
         let (format, batch, zstd, fields) = (Format::Native, false, false, None);
         let wish = Wish {
             area: "a".into(),
-            partition: 0,
-            from: From::Place(Place::of(0)),
+            lanes: [0].into(),
+            from: From::Places(Places::all(1, Place::of(0))),
             shape: shapes.of(Asked { transport, format, batch, zstd, fields }),
             choice: Choice::all(),
             slow,
@@ -105,8 +105,9 @@ impl Rig {
         let (ending, asked) = watch::channel(None);
         let sink = Reader { taken: Arc::clone(&taken), told, pause, until: None };
         let signals = Signals { ending: asked, flow: Arc::new(Flow::default()) };
-        let seal: Seal = Arc::new(|place: Place| {
-            format!("{:016}{:016}", place.offset, place.index).as_bytes().try_into().unwrap()
+        let seal: Seal = Arc::new(|places: &Places| {
+            let place = places.get(0);
+            format!("{:016}{:016}", place.offset, place.index).into()
         });
         let mut session = Session::new(Arc::new(shared), wish, seal, (sink, Says(says)), signals);
         let mut running = JoinSet::new();

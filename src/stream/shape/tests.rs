@@ -49,7 +49,7 @@ impl Rig {
 /// Offset and index, and dots.
 fn seal(place: Place) -> CursorText {
     let text = format!("{}{}", place.offset, place.index);
-    format!("{text:.<32}").as_bytes().try_into().unwrap()
+    format!("{text:.<32}").into()
 }
 
 fn text(ready: &Ready) -> String {

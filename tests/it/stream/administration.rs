@@ -128,13 +128,12 @@ impl Replica {
         let served = Streams {
             shared: shared(&ring, live),
             offer: offer(),
-            partitions: PARTITIONS,
             door: Arc::new(TokenDoor::new(control, presence.clone(), clock, 5)),
             cursors: Arc::new(LiveCursors::new(cursors, 7)),
             connections: connections.clone(),
             gate: gate(&[]),
             origins: Origins::default(),
-            partition_of,
+            spread: spread(),
             tasks: TaskTracker::new(),
         };
         let ending = (stop.clone(), Duration::from_millis(100));

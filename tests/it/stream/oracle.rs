@@ -1,22 +1,25 @@
 //! The oracle of resuming: whatever happens between, a client that keeps its cursor has every event
-//! of its area, in order, and what it was told it misses is exactly what is missing.
+//! of its area, in the order of each partition, and what it was told it misses is exactly what is
+//! missing.
 //!
 //! Schedules are made from a seed: records of one or many events, clients that go and come back
 //! on either replica and any transport, that read slowly or not at all while the ring moves on,
-//! that filter, sample or take batches, and replicas that are restarted under them. A schedule that
+//! that filter or take batches, areas in one partition or several, and replicas that are restarted
+//! under them. A schedule that
 //! fails prints its seed.
 
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::Arc;
 
+use serde_json::Value;
 use sluice::config::settings::KafkaSettings;
-use sluice::deliver::mirror::partition_of;
 use tokio::sync::{Mutex, watch};
 use tokio::task::JoinSet;
 
+use super::Replica;
 use super::client::Client;
-use super::{PARTITIONS, Replica};
+use super::places::spread;
 use crate::support::rig::{Kafka, Live};
 
 const SCHEDULES: u64 = 200;
@@ -89,13 +92,14 @@ struct Listener {
     fleet: Arc<Fleet>,
     channel: String,
     random: Random,
-    /// `filter` and `sample`, the same for the whole schedule.
+    /// `filter`, the same for the whole schedule.
     asked: String,
     cursor: Option<String>,
     client: Option<Client>,
-    heard: Vec<u64>,
+    /// By lane.
+    heard: Vec<Vec<u64>>,
     /// Since it connected.
-    last: Option<u64>,
+    last: Vec<Option<u64>>,
     reconnected: u64,
 }
 
@@ -125,13 +129,13 @@ impl Listener {
             // It was restarted meanwhile, and the address may be somebody else's by now.
             assert!(addresses.has_changed().unwrap(), "refused");
         }
-        self.last = None;
+        self.last.fill(None);
         self.reconnected += 1;
     }
 
     /// Hears events until there are so many, whatever happens to the connection.
     async fn hear(&mut self, until: usize) {
-        while self.heard.len() < until {
+        while self.count() < until {
             let Some(client) = &mut self.client else {
                 self.connect().await;
                 continue;
@@ -141,7 +145,7 @@ impl Listener {
                 continue;
             };
             if let Some(events) = message["data"].as_array() {
-                events.iter().for_each(|event| self.event(event["n"].as_u64().unwrap()));
+                events.iter().for_each(|event| self.event(event));
                 self.cursor = Some(message["cursor"].as_str().unwrap().to_owned());
             } else if let Some(error) = message.get("error") {
                 assert_eq!(error["type"], "restart", "{message}");
@@ -155,11 +159,20 @@ impl Listener {
         }
     }
 
-    fn event(&mut self, number: u64) {
-        assert!(self.last.is_none_or(|last| number > last), "{number} after {:?}", self.last);
-        self.last = Some(number);
-        if self.heard.last().is_none_or(|last| number > *last) {
-            self.heard.push(number);
+    /// How many events it has heard, each counted once.
+    fn count(&self) -> usize {
+        self.heard.iter().map(Vec::len).sum()
+    }
+
+    fn event(&mut self, event: &Value) {
+        let number = event["n"].as_u64().unwrap();
+        let lane = usize::try_from(event["lane"].as_u64().unwrap()).unwrap();
+        let last = &mut self.last[lane];
+        assert!(last.is_none_or(|last| number > last), "{number} after {last:?}");
+        *last = Some(number);
+        let heard = &mut self.heard[lane];
+        if heard.last().is_none_or(|last| number > *last) {
+            heard.push(number);
         }
     }
 }
@@ -168,26 +181,41 @@ impl Listener {
 struct Area {
     fleet: Arc<Fleet>,
     area: String,
-    partition: i32,
-    produced: u64,
+    /// Its partitions.
+    lanes: Arc<[i32]>,
+    /// What was produced, by lane.
+    produced: Vec<Vec<u64>>,
+    next: u64,
 }
 
 impl Area {
     /// Puts so many more events into records of a few.
     async fn produce(&mut self, random: &mut Random, events: u64, pad: usize) {
-        let mut records: Vec<(String, String)> = Vec::new();
-        let end = self.produced + events;
-        while self.produced < end {
-            let last = end.min(self.produced + random.of(1..9));
-            let lines = (self.produced..last).map(|n| {
-                format!("{{\"n\":{n},\"c\":{},\"pad\":\"{}\"}}\n", n % 3, "x".repeat(pad))
+        let end = self.next + events;
+        let mut records: Vec<(i32, String)> = Vec::new();
+        while self.next < end {
+            let last = end.min(self.next + random.of(1..9));
+            let lane = random.place(self.lanes.len());
+            let lines = (self.next..last).map(|n| {
+                let (c, pad) = (n % 3, "x".repeat(pad));
+                format!("{{\"n\":{n},\"c\":{c},\"lane\":{lane},\"pad\":\"{pad}\"}}\n")
             });
-            records.push((self.area.clone(), lines.collect()));
-            self.produced = last;
+            records.push((self.lanes[lane], lines.collect()));
+            self.produced[lane].extend(self.next..last);
+            self.next = last;
         }
-        let (fleet, partition) = (Arc::clone(&self.fleet), self.partition);
-        let produce = move || fleet.live.put(partition, &records);
+        let (fleet, area) = (Arc::clone(&self.fleet), self.area.clone());
+        let produce = move || {
+            let records = records.iter();
+            fleet.live.put_each(records.map(|(partition, lines)| (*partition, &*area, &**lines)));
+        };
         tokio::task::spawn_blocking(produce).await.unwrap();
+    }
+
+    /// What a filter leaves of it, by lane.
+    fn passing(&self, passes: fn(u64) -> bool) -> Vec<Vec<u64>> {
+        let passing = |lane: &Vec<u64>| lane.iter().copied().filter(|n| passes(*n)).collect();
+        self.produced.iter().map(passing).collect()
     }
 }
 
@@ -197,14 +225,18 @@ struct Seen {
     events: u64,
     reconnects: u64,
     restarts: u64,
+    /// Schedules of an area in several partitions.
+    spread: u64,
 }
 
 async fn schedule(seed: u64, fleet: Arc<Fleet>) -> Seen {
     let mut random = Random(seed);
     let channel = format!("acme-{seed}");
     let area = format!("id:{channel}");
-    let partition = partition_of(&area, PARTITIONS.unsigned_abs()).cast_signed();
-    let mut area = Area { fleet: Arc::clone(&fleet), area, partition, produced: 0 };
+    let lanes = spread().lanes(&area);
+    let count = lanes.len();
+    let produced = vec![Vec::new(); count];
+    let mut area = Area { fleet: Arc::clone(&fleet), area, lanes, produced, next: 0 };
     let (asked, passes): (&str, fn(u64) -> bool) = match random.below(3) {
         0 => ("&filter=c%3D1", |n| n % 3 == 1),
         _ => ("", |_| true),
@@ -216,11 +248,11 @@ async fn schedule(seed: u64, fleet: Arc<Fleet>) -> Seen {
         asked: asked.to_owned(),
         cursor: None,
         client: None,
-        heard: Vec::new(),
-        last: None,
+        heard: vec![Vec::new(); count],
+        last: vec![None; count],
         reconnected: 0,
     };
-    let mut seen = Seen::default();
+    let mut seen = Seen { spread: u64::from(count > 1), ..Seen::default() };
     // Once: the mock cluster keeps 5 MB of a partition.
     let mut is_large = seed.is_multiple_of(4);
     for _ in 0..STEPS {
@@ -231,8 +263,8 @@ async fn schedule(seed: u64, fleet: Arc<Fleet>) -> Seen {
                 area.produce(&mut random, events, pad).await;
             }
             4..=6 => {
-                let there = (0..area.produced).filter(|n| passes(*n)).count();
-                let had = listener.heard.len();
+                let there = area.passing(passes).iter().map(Vec::len).sum::<usize>();
+                let had = listener.count();
                 let until = had + random.place(there - had + 1);
                 listener.hear(until).await;
             }
@@ -250,10 +282,10 @@ async fn schedule(seed: u64, fleet: Arc<Fleet>) -> Seen {
             _ => listener.connect().await,
         }
     }
-    let expected: Vec<_> = (0..area.produced).filter(|n| passes(*n)).collect();
-    listener.hear(expected.len()).await;
+    let expected = area.passing(passes);
+    listener.hear(expected.iter().map(Vec::len).sum()).await;
     assert!(listener.heard == expected, "seed {seed}: {:?} of {expected:?}", listener.heard);
-    seen.events = listener.heard.len() as u64;
+    seen.events = listener.count() as u64;
     seen.reconnects = listener.reconnected.saturating_sub(1);
     seen
 }
@@ -273,10 +305,12 @@ async fn nothing_is_lost_in_silence() {
             all.events += seen.events;
             all.reconnects += seen.reconnects;
             all.restarts += seen.restarts;
+            all.spread += seen.spread;
         }
     }
     // The plan fired.
     assert!(all.events > 10_000, "{} events", all.events);
     assert!(all.reconnects > SCHEDULES, "{} reconnects", all.reconnects);
     assert!(all.restarts > 20, "{} restarts", all.restarts);
+    assert!(all.spread > SCHEDULES / 4, "{} of a spread area", all.spread);
 }

@@ -16,7 +16,7 @@ use sluice::clock::Clock;
 use sluice::config::settings::{KafkaSettings, Limits};
 use sluice::deliver::batch::BatchLimits;
 use sluice::deliver::dead_letter::DeadLetters;
-use sluice::deliver::mirror::Mirror;
+use sluice::deliver::mirror::{Mirror, Spread};
 use sluice::deliver::producer::{Producer, ProducerSettings};
 use sluice::deliver::settle::Delivery;
 use sluice::event::Chunk;
@@ -34,6 +34,7 @@ use super::memory::Memory;
 pub(crate) const EVENTS: &str = "events";
 pub(crate) const LIVE: &str = "live";
 pub(crate) const DEAD: &str = "dead";
+pub(crate) const LIVE_PARTITIONS: u32 = 4;
 const GROUP: &str = "sluice";
 /// Long enough for two rebalances of the mock cluster, which take 5 s each.
 const PATIENCE: Duration = Duration::from_secs(40);
@@ -48,7 +49,7 @@ impl Kafka {
     pub(crate) fn start(partitions: i32) -> Self {
         let cluster = MockCluster::new(1).unwrap();
         cluster.create_topic(EVENTS, partitions, 1).unwrap();
-        cluster.create_topic(LIVE, 4, 1).unwrap();
+        cluster.create_topic(LIVE, LIVE_PARTITIONS.cast_signed(), 1).unwrap();
         cluster.create_topic(DEAD, 1, 1).unwrap();
         let settings = KafkaSettings {
             brokers: vec![cluster.bootstrap_servers()],
@@ -164,9 +165,15 @@ impl Live {
 
     /// Puts records into a partition, in order: area and lines.
     pub(crate) fn put<A: AsRef<str>>(&self, partition: i32, records: &[(A, String)]) {
-        for (area, lines) in records {
+        let records = records.iter();
+        self.put_each(records.map(|(area, lines)| (partition, area.as_ref(), &**lines)));
+    }
+
+    /// Puts records into their partitions, in order: partition, area and lines.
+    pub(crate) fn put_each<'a>(&self, records: impl Iterator<Item = (i32, &'a str, &'a str)>) {
+        for (partition, area, lines) in records {
             let record = BaseRecord::<str, str>::to(LIVE).partition(partition);
-            let sent = self.0.send(record.key(area.as_ref()).payload(lines));
+            let sent = self.0.send(record.key(area).payload(lines));
             sent.map_err(|(error, _)| error).unwrap();
         }
         self.0.flush(PATIENCE).unwrap();
@@ -257,6 +264,8 @@ pub(crate) struct Choice {
     pub(crate) batch_bytes_max: usize,
     pub(crate) live_bytes_max: usize,
     pub(crate) dead_bytes_max: usize,
+    /// Over how many partitions of the live topic an area is spread.
+    pub(crate) spread: BTreeMap<String, u32>,
 }
 
 impl Default for Choice {
@@ -266,7 +275,13 @@ impl Default for Choice {
             chunk_messages_max: 10,
             ..Limits::default()
         };
-        Self { limits, batch_bytes_max: 1_000, live_bytes_max: 1 << 20, dead_bytes_max: 1 << 20 }
+        Self {
+            limits,
+            batch_bytes_max: 1_000,
+            live_bytes_max: 1 << 20,
+            dead_bytes_max: 1 << 20,
+            spread: BTreeMap::new(),
+        }
     }
 }
 
@@ -289,7 +304,9 @@ impl Member {
             message_bytes_max: choice.live_bytes_max.max(choice.dead_bytes_max),
         };
         let producer = Arc::new(Producer::new(settings, health).unwrap());
-        let mirror = Mirror::new(Arc::clone(&producer), LIVE, 4, choice.live_bytes_max, &metrics);
+        let spread = Spread::new(LIVE_PARTITIONS, &choice.spread);
+        let bytes_max = choice.live_bytes_max;
+        let mirror = Mirror::new(Arc::clone(&producer), LIVE, spread, bytes_max, &metrics);
         let names = vec!["gateway".to_owned()];
         let dead_letters = DeadLetters::new(producer, DEAD, choice.dead_bytes_max, names);
         let path = Path {
