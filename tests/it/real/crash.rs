@@ -10,6 +10,7 @@ const EVENTS: u32 = 200_000;
 #[test]
 fn a_kill_in_the_middle_loses_and_doubles_nothing() {
     let Some(world) = World::new(Kind::Elasticsearch8, "crash", "", "") else { return };
+    let _alone = world.alone();
     write(&world, 1, 0..EVENTS);
     let first = world.run();
     world.until("a tenth is indexed", |world| {

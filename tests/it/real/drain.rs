@@ -13,7 +13,8 @@ fn world(kind: Kind, test: &str) -> Option<World> {
     let world = World::bare(
         kind,
         test,
-        "limits.in_flight_bytes_max = \"4 MiB\"\nindex.batch_bytes_max = \"1 MiB\"",
+        "limits.in_flight_bytes_max = \"4 MiB\"\nindex.batch_bytes_max = \"1 MiB\"\n\
+         limits.shutdown_deadline = \"90s\"",
         "",
     )?;
     world.create_topic(&world.name, PARTITIONS, &[]);
@@ -39,6 +40,7 @@ fn end_of(world: &World, place: usize) -> String {
 fn a_stop_settles_what_was_taken_and_the_next_takes_nothing_twice() {
     let test = "drain";
     let Some(world) = world(Kind::Elasticsearch8, test) else { return };
+    let _alone = world.alone();
     write(&world, PARTITIONS, 0..EVENTS);
     let first = world.run();
     world.until("some are settled", |world| {
@@ -61,6 +63,7 @@ fn a_stop_settles_what_was_taken_and_the_next_takes_nothing_twice() {
 
 fn sharing(kind: Kind, test: &str) {
     let Some(world) = world(kind, test) else { return };
+    let _alone = world.alone();
     let port = free_port();
     let other = listener(port);
     let (first, second) = (world.run(), world.run_on(port));

@@ -135,6 +135,7 @@ fn the_certificate_of_the_index_is_not_trusted() {
 fn away_and_back(kind: Kind, test: &str) {
     const EVENTS: u32 = 60_000;
     let Some(mut world) = World::new(kind, test, "", "") else { return };
+    let _alone = world.alone();
     let target = world.index_url.trim_start_matches("http://").to_owned();
     let mut proxy = Proxy::of(&target);
     world.set("SLUICE_INDEX_NODES", format!("http://{}", proxy.address()));

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use elasticsearch::http::Method;
@@ -23,9 +24,12 @@ pub(crate) use self::index::Coordinates;
 pub(crate) use self::kafka::Timed;
 pub(crate) use self::proxy::Proxy;
 
-/// Longer than anything here takes on a slow machine; reached only by a failure.
+/// Longer than anything here takes on a slow machine without getting on; reached only by a failure.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
+/// Held by tests of very many events: one after the other they all end sooner.
+static MANY_EVENTS: Mutex<()> = Mutex::new(());
 const POLL: Duration = Duration::from_millis(50);
+const SETTLED: &str = "sluice_events_settled_total";
 
 /// The address of a server, or `None` with a loud line. In a round of `./dev test` the servers of
 /// that round must be there.
@@ -232,24 +236,36 @@ impl World {
         Some(metrics)
     }
 
-    /// Looks until it is so; what is waited for is told where it never comes.
+    /// Looks until it is so, as long as events are settled; what is waited for is told where it
+    /// never comes.
     pub(crate) fn until<T>(&self, what: &str, look: impl Fn(&Self) -> Option<T>) -> T {
-        let began = Instant::now();
+        let (mut since, mut settled) = (Instant::now(), 0.0);
         loop {
             if let Some(found) = look(self) {
                 return found;
             }
-            let scrape = || self.metrics().map(|metrics| metrics.0).unwrap_or_default();
-            assert!(began.elapsed() < PATIENCE, "{what}\n{}\n{}", self.log(), scrape());
+            if since.elapsed() > PATIENCE {
+                let scrape = self.metrics();
+                let now = scrape.as_ref().map_or(0.0, |metrics| metrics.sum(SETTLED));
+                let scrape = scrape.map(|metrics| metrics.0).unwrap_or_default();
+                assert!(now > settled, "{what}\n{}\n{scrape}", self.log());
+                (since, settled) = (Instant::now(), now);
+            }
             std::thread::sleep(POLL);
         }
+    }
+
+    /// Waits until no other test of very many events is under way.
+    pub(crate) fn alone(&self) -> MutexGuard<'static, ()> {
+        // One that has failed is over too.
+        MANY_EVENTS.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits until so many events are settled, none in flight.
     pub(crate) fn settled(&self, events: f64) -> Metrics {
         self.until(&format!("{events} events are settled"), |world| {
             let metrics = world.metrics()?;
-            let settled = metrics.sum("sluice_events_settled_total");
+            let settled = metrics.sum(SETTLED);
             (settled >= events && metrics.sum("sluice_events_in_flight") < 0.5).then_some(metrics)
         })
     }
