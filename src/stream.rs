@@ -12,6 +12,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 pub mod topic_id;
 pub mod live;
 pub mod block;
+pub mod upstream;
 pub mod ring;
 pub mod frames;
 pub mod shape;

@@ -197,13 +197,7 @@ fn read(
     });
     let catch_ups = CatchUps::new(live);
     goes_on(parts, measure(Arc::clone(&ring), catch_ups.clone(), metrics.stream.clone()));
-    Arc::new(session::Shared {
-        ring,
-        catch_ups,
-        clock,
-        metrics: metrics.stream,
-        upstream_stalled: metrics.polling_paused,
-    })
+    Arc::new(session::Shared { ring, catch_ups, clock, metrics: metrics.stream })
 }
 
 fn presence_log(settings: &Settings) -> presence::log::LogSettings {

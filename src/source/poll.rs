@@ -226,7 +226,12 @@ impl<'a> Poller<'a> {
             }
             flow => flow,
         };
-        let stopped = !matches!(self.flow, Flow::Open) && self.shared.budget.is_used_up();
+        let stopped = match self.flow {
+            Flow::Open => false,
+            Flow::Stalled(_) => self.shared.budget.is_used_up(),
+            // Not before half is free are messages taken again.
+            Flow::Paused => !self.shared.budget.is_half_free(),
+        };
         self.shared.metrics.polling_paused.set(i64::from(stopped));
         Ok(())
     }

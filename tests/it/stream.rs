@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use prometheus::{IntGauge, Registry};
+use prometheus::Registry;
 use serde_json::Value;
 use sluice::clock::Clock;
 use sluice::config::settings::KafkaSettings;
@@ -51,6 +51,7 @@ mod options;
 mod oracle;
 mod tail;
 mod process;
+mod upstream;
 mod presence;
 mod origins;
 mod wire;
@@ -241,7 +242,6 @@ fn shared(ring: &Arc<Ring>, live: LiveTopic) -> Arc<Shared> {
         catch_ups: CatchUps::new(live),
         clock: Clock::system(),
         metrics: Metrics::new(Registry::new(), &[]).unwrap().stream,
-        upstream_stalled: IntGauge::new("stalled", "stalled").unwrap(),
     })
 }
 

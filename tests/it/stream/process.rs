@@ -17,7 +17,7 @@ use crate::support::ports::free_port;
 use crate::support::rig::{DEAD, EVENTS};
 
 /// A `sluice run` that serves streams and its API, and its configuration.
-struct Served {
+pub(super) struct Served {
     folder: TempDir,
     api: SocketAddr,
     http: SocketAddr,
@@ -34,16 +34,20 @@ impl Served {
     }
 
     fn start_with(kafka: &Kafka, more: &str) -> Self {
+        // No index is there: that stops the path, and no stream.
+        Self::with_index(kafka, more, &format!("http://{}", free_address()))
+    }
+
+    /// Beside the index of this URL.
+    pub(super) fn with_index(kafka: &Kafka, more: &str, index: &str) -> Self {
         let (streams, api, http) = (free_address(), free_address(), free_address());
         let folder = TempDir::new().unwrap();
-        // No index is there: that stops the path, and no stream.
         let toml = format!(
-            "{more}kafka.brokers = [\"{}\"]\nindex.nodes = [\"http://{}\"]\nhttp.listen = \"{http}\"\n\
+            "{more}kafka.brokers = [\"{}\"]\nindex.nodes = [\"{index}\"]\nhttp.listen = \"{http}\"\n\
              live.topic = \"{LIVE}\"\ndead_letter.topic = \"{DEAD}\"\ncontrol.topic = \"control\"\n\
              stream.listen = \"{streams}\"\nstream.drain = \"100ms\"\n\
              api.listen = \"{api}\"\nlog.level = \"trace\"\nlog.lines_per_minute_max = 100000\n",
             kafka.cluster.bootstrap_servers(),
-            free_address(),
         );
         fs::write(folder.path().join("sluice.toml"), toml).unwrap();
         fs::create_dir_all(folder.path().join("pipelines/test")).unwrap();
@@ -62,14 +66,14 @@ impl Served {
         self.folder.path().join("log")
     }
 
-    fn run(&mut self) {
+    pub(super) fn run(&mut self) {
         let log = File::create(self.log()).unwrap();
         let (out, err) = (log.try_clone().unwrap(), log);
         self.process = Some(self.command(&["run"]).stdout(out).stderr(err).spawn().unwrap());
     }
 
     /// Ends it, and answers everything that it has said.
-    fn ended(&mut self) -> String {
+    pub(super) fn ended(&mut self) -> String {
         let mut process = self.process.take().unwrap();
         let id = process.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
