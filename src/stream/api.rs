@@ -121,7 +121,7 @@ impl Asking<'_> {
             ControlError::Refused(refusal) => refused(&refusal),
             ControlError::Unavailable { .. } => {
                 let detail = format!("{error}; ask again with the id as `Idempotency-Key`");
-                Problem { retry_after: Some(2), ..Problem::new(503, "control-unavailable", detail) }
+                Problem::control_unavailable(detail)
             }
             ControlError::Random(error) => no_random_bits(&error),
         })

@@ -197,10 +197,8 @@ impl Asking {
             return Ok(wish);
         }
         let mut reading = self.streams.shared.ring.subscribe(&wish.area, wish.partition);
-        let end = timeout(OPEN_MAX, reading.end()).await.map_err(|_overdue| {
-            let problem = Problem::new(503, "live-unavailable", CANNOT_BE_READ);
-            Problem { retry_after: Some(2), ..problem }
-        })?;
+        let end = timeout(OPEN_MAX, reading.end()).await;
+        let end = end.map_err(|_overdue| Problem::live_unavailable(CANNOT_BE_READ))?;
         // When nobody listens any more the partition is read for a while: as long as it takes.
         Ok(Wish { from: From::Place(Place::of(end)), ..wish })
     }

@@ -194,10 +194,8 @@ async fn admin_token(api: &Api, is_change: bool) -> Result<Option<AdminToken>, P
         true => api.control.fresh(FRESH_MAX).await,
         false => api.control.known(FRESH_MAX).await,
     };
-    let state = state.map_err(|unavailable| {
-        let detail = unavailable.to_string();
-        Problem { retry_after: Some(2), ..Problem::new(503, "control-unavailable", detail) }
-    })?;
+    let state =
+        state.map_err(|unavailable| Problem::control_unavailable(unavailable.to_string()))?;
     Ok(configured.or_else(|| state.admin_token().copied()))
 }
 
