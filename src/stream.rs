@@ -30,6 +30,7 @@ pub mod session;
 pub mod end;
 pub mod io;
 pub mod server;
+pub mod turn_away;
 mod listen;
 pub mod ids;
 mod versioned;

@@ -51,6 +51,7 @@ mod options;
 mod oracle;
 mod tail;
 mod process;
+mod start;
 mod upstream;
 mod presence;
 mod origins;

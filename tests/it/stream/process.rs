@@ -10,6 +10,7 @@ use sluice::config::settings::Settings;
 use sluice::setup::{Task, secrets};
 use sluice::stream::control::{AdminToken, Digest, session_secret};
 use tempfile::TempDir;
+use tokio::time::timeout;
 
 use super::administration::{ask, kafka};
 use super::*;
@@ -19,12 +20,13 @@ use crate::support::rig::{DEAD, EVENTS};
 /// A `sluice run` that serves streams and its API, and its configuration.
 pub(super) struct Served {
     folder: TempDir,
-    api: SocketAddr,
+    pub(super) streams: SocketAddr,
+    pub(super) api: SocketAddr,
     http: SocketAddr,
     process: Option<Child>,
 }
 
-fn free_address() -> SocketAddr {
+pub(super) fn free_address() -> SocketAddr {
     ([127, 0, 0, 1], free_port()).into()
 }
 
@@ -40,20 +42,23 @@ impl Served {
 
     /// Beside the index of this URL.
     pub(super) fn with_index(kafka: &Kafka, more: &str, index: &str) -> Self {
+        Self::of(&kafka.cluster.bootstrap_servers(), more, index)
+    }
+
+    pub(super) fn of(brokers: &str, more: &str, index: &str) -> Self {
         let (streams, api, http) = (free_address(), free_address(), free_address());
         let folder = TempDir::new().unwrap();
         let toml = format!(
-            "{more}kafka.brokers = [\"{}\"]\nindex.nodes = [\"{index}\"]\nhttp.listen = \"{http}\"\n\
+            "{more}kafka.brokers = [\"{brokers}\"]\nindex.nodes = [\"{index}\"]\nhttp.listen = \"{http}\"\n\
              live.topic = \"{LIVE}\"\ndead_letter.topic = \"{DEAD}\"\ncontrol.topic = \"control\"\n\
              stream.listen = \"{streams}\"\nstream.drain = \"100ms\"\n\
              api.listen = \"{api}\"\nlog.level = \"trace\"\nlog.lines_per_minute_max = 100000\n",
-            kafka.cluster.bootstrap_servers(),
         );
         fs::write(folder.path().join("sluice.toml"), toml).unwrap();
         fs::create_dir_all(folder.path().join("pipelines/test")).unwrap();
         let pipeline = folder.path().join("pipelines/test/pipeline.toml");
         fs::write(pipeline, format!("topics = [\"{EVENTS}\"]\n")).unwrap();
-        Self { folder, api, http, process: None }
+        Self { folder, streams, api, http, process: None }
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
@@ -214,7 +219,7 @@ async fn a_process_of_streams_alone_needs_no_index_and_takes_no_event() {
             ticks.tick().await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(60), is_ready).await.expect("ready");
+    timeout(Duration::from_secs(60), is_ready).await.expect("ready");
     let (status, made) =
         ask(served.api, &token, "POST", "/channels", r#"{"area":"id:acme"}"#).await;
     assert_eq!(status, 201, "{made}");
