@@ -3,7 +3,7 @@
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 
-use super::administration::kafka;
+use super::administration::{ask, kafka};
 use super::process::{Served, admin_token, free_address};
 use super::*;
 
@@ -33,9 +33,9 @@ async fn before_kafka_is_there_whoever_asks_is_told_so_at_once() {
     admin_token(&kafka).await;
     let key = "stream.cursor_key = \"0123456789abcdef0123456789abcdef\"\n";
     // With a key of its own the process waits for the live topic only.
-    for (more, streams) in [("", "control-unavailable"), (key, "live-unavailable")] {
+    for (key, streams) in [("", "control-unavailable"), (key, "live-unavailable")] {
         let bootstrap = free_address();
-        let more = format!("roles = [\"stream\"]\n{more}");
+        let more = format!("roles = [\"stream\"]\n{key}");
         let nowhere = format!("http://{}", free_address());
         let mut served = Served::of(&bootstrap.to_string(), &more, &nowhere);
         served.run();
@@ -48,6 +48,12 @@ async fn before_kafka_is_there_whoever_asks_is_told_so_at_once() {
         assert!([told(streams), told("control-unavailable")].contains(&first), "{first:?}");
         assert_eq!(refusal(served.api, channels).await, told("control-unavailable"));
         assert_eq!(refusal(served.streams, channel).await, told(streams));
+
+        if !key.is_empty() {
+            let body = r#"{"area":"id:acme"}"#;
+            let (status, _) = ask(served.api, "a token", "POST", "/channels", body).await;
+            assert_eq!(status, 503);
+        }
 
         // Kafka comes: its address leads to the brokers.
         let listener = TcpListener::bind(bootstrap).await.unwrap();
@@ -81,6 +87,8 @@ async fn before_kafka_is_there_whoever_asks_is_told_so_at_once() {
                 assert!(done.is_ok(), "{}", served.ended());
             }
         }
-        served.ended();
+        let log = served.ended();
+        let is_told = log.contains("a change is refused: the control topic is unavailable");
+        assert_eq!(is_told, !key.is_empty(), "{log}");
     }
 }
