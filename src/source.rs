@@ -27,6 +27,7 @@ mod positions;
 mod slots;
 mod poll;
 mod trouble;
+mod waiting;
 mod rebalance;
 
 pub use self::board::Board;

@@ -22,6 +22,7 @@ use super::commit;
 use super::context::{self, Context};
 use super::rebalance::Rebalancing;
 use super::slots::{Incoming, Slots, Taken};
+use super::waiting::Waiting;
 use super::{Reading, Shared};
 
 /// How long a poll waits when nothing else is due.
@@ -79,6 +80,7 @@ pub(super) struct Poller<'a> {
     /// When to ask whether the trouble is over; `None` while there is none.
     pub(super) probe_at: Option<Instant>,
     pub(super) fingerprint: u64,
+    pub(super) waiting: Waiting,
 }
 
 impl<'a> Poller<'a> {
@@ -100,6 +102,7 @@ impl<'a> Poller<'a> {
             commit_at: Instant::now(),
             probe_at: None,
             fingerprint,
+            waiting: Waiting::since(Instant::now()),
         })
     }
 
@@ -149,6 +152,7 @@ impl<'a> Poller<'a> {
         if self.probe_at.is_some_and(|at| Instant::now() >= at) {
             self.probe();
         }
+        self.await_assignment();
         Ok(())
     }
 

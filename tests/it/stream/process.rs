@@ -18,15 +18,15 @@ use crate::support::ports::free_port;
 use crate::support::rig::{DEAD, EVENTS};
 
 /// A `sluice run` that serves streams and its API, and its configuration.
-pub(super) struct Served {
+pub(crate) struct Served {
     folder: TempDir,
-    pub(super) streams: SocketAddr,
-    pub(super) api: SocketAddr,
-    http: SocketAddr,
+    pub(crate) streams: SocketAddr,
+    pub(crate) api: SocketAddr,
+    pub(crate) http: SocketAddr,
     process: Option<Child>,
 }
 
-pub(super) fn free_address() -> SocketAddr {
+pub(crate) fn free_address() -> SocketAddr {
     ([127, 0, 0, 1], free_port()).into()
 }
 
@@ -41,11 +41,11 @@ impl Served {
     }
 
     /// Beside the index of this URL.
-    pub(super) fn with_index(kafka: &Kafka, more: &str, index: &str) -> Self {
+    pub(crate) fn with_index(kafka: &Kafka, more: &str, index: &str) -> Self {
         Self::of(&kafka.cluster.bootstrap_servers(), more, index)
     }
 
-    pub(super) fn of(brokers: &str, more: &str, index: &str) -> Self {
+    pub(crate) fn of(brokers: &str, more: &str, index: &str) -> Self {
         let (streams, api, http) = (free_address(), free_address(), free_address());
         let folder = TempDir::new().unwrap();
         let toml = format!(
@@ -71,14 +71,21 @@ impl Served {
         self.folder.path().join("log")
     }
 
-    pub(super) fn run(&mut self) {
+    pub(crate) fn run(&mut self) {
         let log = File::create(self.log()).unwrap();
         let (out, err) = (log.try_clone().unwrap(), log);
         self.process = Some(self.command(&["run"]).stdout(out).stderr(err).spawn().unwrap());
     }
 
+    /// As `kill -9` does.
+    pub(crate) fn kill(&mut self) {
+        let mut process = self.process.take().unwrap();
+        process.kill().unwrap();
+        process.wait().unwrap();
+    }
+
     /// Ends it, and answers everything that it has said.
-    pub(super) fn ended(&mut self) -> String {
+    pub(crate) fn ended(&mut self) -> String {
         let mut process = self.process.take().unwrap();
         let id = process.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());

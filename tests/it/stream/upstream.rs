@@ -15,7 +15,7 @@ use crate::support::fake_index::{ALWAYS, FakeIndex, When, request};
 const EVENTS: usize = 400;
 const PATIENCE: Duration = Duration::from_secs(60);
 
-async fn index() -> FakeIndex {
+pub(crate) async fn index() -> FakeIndex {
     let fake = FakeIndex::start().await;
     let (settings, pipelines) = (IndexSettings::default(), [PipelineSpec::new("test")]);
     let family = Family::Elasticsearch;
