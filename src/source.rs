@@ -26,6 +26,7 @@ mod context;
 mod positions;
 mod slots;
 mod poll;
+mod flow;
 mod trouble;
 mod waiting;
 mod rebalance;
