@@ -3,6 +3,7 @@
 pub mod batch;
 pub mod index;
 pub mod mirror;
+pub mod upstream;
 pub mod dead_letter;
 pub mod producer;
 pub mod settle;

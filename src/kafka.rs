@@ -202,15 +202,24 @@ pub fn answers<'a, C: ConsumerContext>(
     timeout: Duration,
 ) -> Result<(), String> {
     for topic in topics {
-        let metadata =
-            client.fetch_metadata(Some(topic), timeout).map_err(|error| plain(&error))?;
-        for found in metadata.topics() {
-            if let Some(error) = found.error() {
-                return Err(format!("topic {topic}: {}", RDKafkaErrorCode::from(error)));
-            }
-        }
+        let fault = topic_fault(client, topic, timeout).map_err(|error| plain(&error))?;
+        fault.map_or(Ok(()), |fault| Err(format!("topic {topic}: {fault}")))?;
     }
     Ok(())
+}
+
+/// What the brokers say is wrong with a topic, if anything is.
+///
+/// # Errors
+/// They do not answer in time.
+pub fn topic_fault<C: ConsumerContext>(
+    client: &BaseConsumer<C>,
+    topic: &str,
+    timeout: Duration,
+) -> Result<Option<RDKafkaErrorCode>, KafkaError> {
+    let metadata = client.fetch_metadata(Some(topic), timeout)?;
+    let error = metadata.topics().iter().find_map(rdkafka::metadata::MetadataTopic::error);
+    Ok(error.map(RDKafkaErrorCode::from))
 }
 
 /// How many partitions a topic has, as seen through this client now.

@@ -26,7 +26,9 @@ mod context;
 mod positions;
 mod slots;
 mod poll;
+mod flow;
 mod trouble;
+mod waiting;
 mod rebalance;
 
 pub use self::board::Board;

@@ -18,6 +18,7 @@ use crate::deliver::index::{Bulk, Index, Verdict};
 use crate::deliver::mirror::{Mirror, Spread};
 use crate::deliver::producer::{Producer, ProducerSettings};
 use crate::deliver::settle::{Delivery, Sink};
+use crate::deliver::upstream::Markers;
 use crate::geo::Current;
 use crate::health::{Component, Health};
 use crate::kafka::{self, Cluster, Look};
@@ -52,8 +53,10 @@ pub(super) async fn work(
         () = shutdown.drain.cancelled() => return Ok(()),
     };
     let reading = reading(&config);
-    let delivery = delivery(&config, index.clone(), &cluster, shared)?;
     let partitions = live_partitions(&cluster);
+    let producer = producer(settings, shared)?;
+    let markers = markers(settings, &producer, partitions)?;
+    let delivery = delivery(&config, index.clone(), (producer, partitions), shared);
     let prepare = prepare(&plans, store.current(), &cluster.id, &shared.clock);
     let path = path(settings, prepare, delivery, shared);
     let mut watchers = JoinSet::new();
@@ -63,6 +66,13 @@ pub(super) async fn work(
         // committed, so it comes again.
         async move { Err(live_changed(&settings, partitions).await) }
     });
+    if let Some(markers) = markers {
+        let metrics = shared.metrics.clone();
+        watchers.spawn(async move {
+            markers.watch(metrics).await;
+            Ok(())
+        });
+    }
     watchers.spawn(geo::watch(store, settings.geo.check_every, shared.metrics.clone()));
     watchers.spawn(reload::watch(config, load, plans, index, shared.metrics.clone()));
     tokio::select! {
@@ -173,20 +183,35 @@ fn reading(config: &Config) -> Reading {
     }
 }
 
-fn delivery(
-    config: &Config,
-    index: Index,
-    cluster: &Cluster,
-    shared: &Shared,
-) -> anyhow::Result<Delivery<Index>> {
-    let Settings { kafka, live, dead_letter, limits, .. } = &config.settings;
+fn producer(settings: &Settings, shared: &Shared) -> anyhow::Result<Arc<Producer>> {
+    let Settings { kafka, live, dead_letter, limits, .. } = settings;
     let settings = ProducerSettings {
         kafka: kafka.clone(),
         queue_bytes_max: limits.produce_bytes_max,
         message_bytes_max: live.message_bytes_max.max(dead_letter.message_bytes_max),
     };
-    let producer = Arc::new(Producer::new(settings, shared.health.clone())?);
-    let partitions = live_partitions(cluster);
+    Ok(Arc::new(Producer::new(settings, shared.health.clone())?))
+}
+
+/// Tell the live topic's readers when nothing is taken; where there is none nobody reads.
+fn markers(
+    settings: &Settings,
+    producer: &Arc<Producer>,
+    partitions: usize,
+) -> anyhow::Result<Option<Markers>> {
+    let partitions = i32::try_from(partitions).unwrap_or(i32::MAX);
+    let live = settings.live.on.then_some(&settings.live);
+    let markers = live.map(|live| Markers::new(Arc::clone(producer), &live.topic, partitions));
+    markers.transpose().context("no name for this writer of the live topic")
+}
+
+fn delivery(
+    config: &Config,
+    index: Index,
+    (producer, partitions): (Arc<Producer>, usize),
+    shared: &Shared,
+) -> Delivery<Index> {
+    let Settings { live, dead_letter, .. } = &config.settings;
     let mirror = live.on.then(|| {
         Mirror::new(
             Arc::clone(&producer),
@@ -199,7 +224,7 @@ fn delivery(
     let names = config.pipelines.iter().map(|pipeline| pipeline.name.clone()).collect();
     let dead_letters =
         DeadLetters::new(producer, &dead_letter.topic, dead_letter.message_bytes_max, names);
-    Ok(Delivery { index, mirror, dead_letters })
+    Delivery { index, mirror, dead_letters }
 }
 
 /// The live topic was asked for last.

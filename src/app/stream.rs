@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use axum::Router;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use tokio::net::TcpListener;
@@ -23,6 +24,7 @@ use crate::metrics::stream::StreamMetrics;
 use crate::stream::api;
 use crate::stream::catch_up::CatchUps;
 use crate::stream::connections::Connections;
+use crate::stream::control::Control;
 use crate::stream::control::log::{self, LogSettings};
 use crate::stream::cursor;
 use crate::stream::dictionary::Dictionary;
@@ -32,6 +34,7 @@ use crate::stream::gate::{Failures, Gate};
 use crate::stream::live::{self, LiveTopic};
 use crate::stream::origins::Origins;
 use crate::stream::presence;
+use crate::stream::request::Problem;
 use crate::stream::ring::Ring;
 use crate::stream::seal::LiveCursors;
 use crate::stream::select::Selections;
@@ -39,6 +42,7 @@ use crate::stream::server::{Server, Streams};
 use crate::stream::session;
 use crate::stream::shape::Shapes;
 use crate::stream::topic_id::Topic;
+use crate::stream::turn_away;
 use crate::stream::wish::Offer;
 
 mod administration;
@@ -79,8 +83,10 @@ pub(super) async fn run(
     }
     let log = LogSettings::new(settings.kafka.clone(), settings.control.topic.clone());
     let (control, mut control_ended) = log::start(log, health.clone(), stop.clone())?;
+    let origins = Origins::new(&settings.stream.allowed_origins);
+    let refuse = |problem| turn_away::from_streams(problem, &origins, metrics.stream.clone());
     let key = tokio::select! {
-        key = administration::cursor_key(settings, &control) => key?,
+        key = key(settings, &control, (&server, &api), refuse) => key?,
         () = drain.cancelled() => return Ok(()),
     };
     let connections = Connections::default();
@@ -100,18 +106,17 @@ pub(super) async fn run(
     let administered = administration::api(settings, api_parts, &key)?;
     goes_on(&mut parts, api::serve(api, administered, stop.clone()));
     goes_on(&mut parts, administration::read_once(control.clone()));
+    let not_yet = Problem::live_unavailable("the live topic cannot be read yet");
     let topic = tokio::select! {
         topic = life::described(settings, &health) => topic,
+        never = turn_away::serve(server.listener(), refuse(not_yet)) => match never {},
         () = drain.cancelled() => return Ok(()),
         failed = super::first_failure(&mut parts) => return Err(failed),
     };
     let partitions = i32::try_from(topic.partitions).context("the live topic's partitions")?;
     let given = (clock.clone(), health, metrics);
     let shared = read(settings, partitions, given, (&mut parts, &stop));
-    goes_on(&mut parts, {
-        let presence = presence.clone();
-        async move { presence.renew().await }
-    });
+    goes_on(&mut parts, renewed(presence.clone()));
     goes_on(&mut parts, door::watch(control.clone(), connections.clone(), clock.clone()));
     let most = settings.stream.connections_per_channel_max;
     let streams = Streams {
@@ -125,7 +130,7 @@ pub(super) async fn run(
             selections: Selections::default(),
         },
         gate: Gate::new(failures, &settings.stream.proxies, settings.stream.key_in_query),
-        origins: Origins::new(&settings.stream.allowed_origins),
+        origins,
         spread: Spread::new(u32::try_from(topic.partitions).unwrap_or(1), &settings.live.spread),
         tasks: TaskTracker::new(),
     };
@@ -139,6 +144,21 @@ pub(super) async fn run(
     let flush = tokio::task::spawn_blocking(move || presence.flush(FLUSH_MAX));
     flush.await.context("writing the last releases has failed")?;
     ended
+}
+
+/// The key of the cursors, waited for; who comes meanwhile is turned away.
+async fn key(
+    settings: &Settings,
+    control: &Control,
+    (server, api): (&Server, &TcpListener),
+    refuse: impl Fn(Problem) -> Router,
+) -> anyhow::Result<Vec<u8>> {
+    let not_yet = Problem::control_unavailable("the control topic was not read yet");
+    tokio::select! {
+        key = administration::cursor_key(settings, control) => key,
+        never = turn_away::serve(server.listener(), refuse(not_yet.clone())) => match never {},
+        never = turn_away::serve(api, turn_away::from_api(not_yet)) => match never {},
+    }
 }
 
 /// Serves until `drain`.
@@ -176,6 +196,10 @@ fn goes_on(
     });
 }
 
+async fn renewed(presence: presence::Presence) {
+    presence.renew().await;
+}
+
 /// Reads the live topic, for all who listen.
 fn read(
     settings: &Settings,
@@ -196,13 +220,7 @@ fn read(
     });
     let catch_ups = CatchUps::new(live);
     goes_on(parts, measure(Arc::clone(&ring), catch_ups.clone(), metrics.stream.clone()));
-    Arc::new(session::Shared {
-        ring,
-        catch_ups,
-        clock,
-        metrics: metrics.stream,
-        upstream_stalled: metrics.polling_paused,
-    })
+    Arc::new(session::Shared { ring, catch_ups, clock, metrics: metrics.stream })
 }
 
 fn presence_log(settings: &Settings) -> presence::log::LogSettings {

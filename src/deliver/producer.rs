@@ -13,7 +13,7 @@ use arc_swap::ArcSwap;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Message as _, OwnedHeaders, OwnedMessage};
 use rdkafka::producer::{DeliveryFuture, FutureProducer, FutureRecord, Producer as _, PurgeConfig};
-use tracing::warn;
+use tracing::{debug, warn};
 
 use crate::config::settings::KafkaSettings;
 use crate::event::Hold;
@@ -119,6 +119,16 @@ impl Producer {
             (record.topic.clone(), Arc::clone(&record.hold), record.component);
         let state = self.put(record).await;
         Sent { state, topic, hold, component }
+    }
+
+    /// Puts a record without key and value into the queue, where there is room, and forgets it:
+    /// it is not sent again, and no trouble to anybody if it cannot be sent.
+    pub fn offer(&self, topic: &str, partition: i32, headers: OwnedHeaders) {
+        let record = FutureRecord::<[u8], [u8]>::to(topic).partition(partition);
+        let sent = self.client.load().producer.send_result(record.payload(&[]).headers(headers));
+        if let Err((error, _)) = sent {
+            debug!(topic, partition, %error, "a marker is left out");
+        }
     }
 
     async fn put(&self, record: Record) -> State {

@@ -21,6 +21,9 @@ use tracing::{debug, warn};
 use crate::kafka::Ear;
 use crate::metrics::CommitEnd;
 
+/// librdkafka's name for a member that has its assignment.
+const STEADY: &str = "steady";
+
 /// One note of a rebalance.
 #[derive(Debug)]
 pub(super) enum Note {
@@ -38,6 +41,7 @@ pub(super) struct Context {
     notes: Mutex<Vec<Note>>,
     ends: Mutex<HashMap<(String, i32), i64>>,
     closing: AtomicBool,
+    assigned: AtomicBool,
     commit_failed: AtomicBool,
     commits: [IntCounter; CommitEnd::COUNT],
     ear: Ear,
@@ -49,6 +53,7 @@ impl Context {
             notes: Mutex::default(),
             ends: Mutex::default(),
             closing: AtomicBool::new(false),
+            assigned: AtomicBool::new(false),
             commit_failed: AtomicBool::new(false),
             commits,
             ear: Ear::default(),
@@ -63,6 +68,11 @@ impl Context {
     /// The ends of partitions that were heard of since the last call.
     pub(super) fn ends(&self) -> HashMap<(String, i32), i64> {
         std::mem::take(&mut *lock(&self.ends))
+    }
+
+    /// Whether the group has given an assignment, perhaps an empty one.
+    pub(super) fn is_assigned(&self) -> bool {
+        self.assigned.load(Ordering::Acquire)
     }
 
     /// From now on whatever is revoked is given back at once.
@@ -97,6 +107,10 @@ impl ClientContext for Context {
     }
 
     fn stats(&self, statistics: Statistics) {
+        // An empty assignment need not come as a rebalance.
+        if statistics.cgrp.is_some_and(|group| group.join_state == STEADY) {
+            self.assigned.store(true, Ordering::Release);
+        }
         let mut ends = lock(&self.ends);
         for (topic, partitions) in statistics.topics {
             for (partition, told) in partitions.partitions {
@@ -121,6 +135,7 @@ impl ConsumerContext for Context {
         list: &mut TopicPartitionList,
     ) {
         let note = if kind == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
+            self.assigned.store(true, Ordering::Release);
             Note::Assigned(list.clone())
         } else if self.closing.load(Ordering::Acquire) || consumer.assignment_lost() {
             if let Err(error) = consumer.incremental_unassign(list) {

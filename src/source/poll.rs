@@ -20,17 +20,16 @@ use crate::metrics::CommitEnd;
 use super::client::subscribe;
 use super::commit;
 use super::context::{self, Context};
+use super::flow::Flow;
 use super::rebalance::Rebalancing;
 use super::slots::{Incoming, Slots, Taken};
+use super::waiting::Waiting;
 use super::{Reading, Shared};
 
 /// How long a poll waits when nothing else is due.
 const IDLE_POLL: Duration = Duration::from_millis(100);
 /// How long a poll waits while a revoke or a drain waits for its events to settle.
 const BUSY_POLL: Duration = Duration::from_millis(10);
-/// How long polling just stops before partitions are paused: librdkafka bounds its queue by
-/// itself, heartbeats go on, and a pause throws away what it has fetched.
-const STALL_MAX: Duration = Duration::from_secs(5);
 /// Messages between two looks at everything else.
 const TURN_MESSAGES_MAX: usize = 1_024;
 
@@ -55,16 +54,6 @@ enum End {
     SecretsChanged,
 }
 
-/// Whether messages are taken.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Flow {
-    Open,
-    /// No polling since then.
-    Stalled(Instant),
-    /// All partitions are paused, polling goes on for the group's sake.
-    Paused,
-}
-
 pub(super) struct Poller<'a> {
     pub(super) reading: &'a Reading,
     pub(super) shared: &'a Shared,
@@ -73,12 +62,13 @@ pub(super) struct Poller<'a> {
     pub(super) rebalancing: Rebalancing,
     pub(super) flow: Flow,
     /// Full chunks that found no room in the channel.
-    outbox: VecDeque<Taken>,
+    pub(super) outbox: VecDeque<Taken>,
     chunks: Option<mpsc::Sender<Taken>>,
     commit_at: Instant,
     /// When to ask whether the trouble is over; `None` while there is none.
     pub(super) probe_at: Option<Instant>,
     pub(super) fingerprint: u64,
+    pub(super) waiting: Waiting,
 }
 
 impl<'a> Poller<'a> {
@@ -100,6 +90,7 @@ impl<'a> Poller<'a> {
             commit_at: Instant::now(),
             probe_at: None,
             fingerprint,
+            waiting: Waiting::since(Instant::now()),
         })
     }
 
@@ -149,6 +140,7 @@ impl<'a> Poller<'a> {
         if self.probe_at.is_some_and(|at| Instant::now() >= at) {
             self.probe();
         }
+        self.await_assignment();
         Ok(())
     }
 
@@ -205,36 +197,6 @@ impl<'a> Poller<'a> {
         }
         let Some(oldest) = self.slots.oldest() else { return IDLE_POLL };
         self.reading.limits.chunk_age_max.saturating_sub(oldest.elapsed()).min(IDLE_POLL)
-    }
-
-    fn regulate(&mut self) -> KafkaResult<()> {
-        let room = self.outbox.is_empty() && !self.shared.budget.is_used_up();
-        self.flow = match self.flow {
-            Flow::Open if !room => {
-                // Half-filled chunks would hold their bytes for nothing.
-                self.outbox.extend(self.slots.iter_mut().filter_map(super::slots::Slot::cut));
-                Flow::Stalled(Instant::now())
-            }
-            Flow::Stalled(_) if room => Flow::Open,
-            Flow::Stalled(since) if since.elapsed() >= STALL_MAX => {
-                self.consumer.pause(&self.held()?)?;
-                Flow::Paused
-            }
-            Flow::Paused if self.outbox.is_empty() && self.shared.budget.is_half_free() => {
-                self.consumer.resume(&self.held()?)?;
-                Flow::Open
-            }
-            flow => flow,
-        };
-        let stopped = !matches!(self.flow, Flow::Open) && self.shared.budget.is_used_up();
-        self.shared.metrics.polling_paused.set(i64::from(stopped));
-        Ok(())
-    }
-
-    pub(super) fn held(&self) -> KafkaResult<TopicPartitionList> {
-        context::list(
-            self.slots.iter().map(|slot| (&*slot.hold.topic, slot.hold.partition, slot.next)),
-        )
     }
 
     fn cut_old(&mut self) -> anyhow::Result<()> {

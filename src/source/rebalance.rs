@@ -18,7 +18,8 @@ use crate::kafka::{self, ASK_TIMEOUT};
 use crate::metrics::RebalanceKind;
 
 use super::context::{self, Note};
-use super::poll::{Flow, Poller};
+use super::flow::Flow;
+use super::poll::Poller;
 use super::positions::{self, Position, Resolved, Watermarks};
 use super::slots::Slot;
 

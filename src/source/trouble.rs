@@ -59,6 +59,7 @@ impl Poller<'_> {
             }
             Ok(()) => {
                 info!("kafka can be read again");
+                self.waiting.tell_again();
                 self.shared.health.set(Component::Kafka, Ok(()));
                 self.probe_at = None;
             }

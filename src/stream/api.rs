@@ -12,6 +12,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tracing::warn;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -119,13 +120,19 @@ impl Asking<'_> {
         let applied = control.apply_as(id, self.user.actor.clone(), command, *limits).await;
         applied.map_err(|error| match error {
             ControlError::Refused(refusal) => refused(&refusal),
-            ControlError::Unavailable { .. } => {
+            ControlError::Unavailable { ref reason, .. } => {
+                not_made(reason);
                 let detail = format!("{error}; ask again with the id as `Idempotency-Key`");
-                Problem { retry_after: Some(2), ..Problem::new(503, "control-unavailable", detail) }
+                Problem::control_unavailable(detail)
             }
             ControlError::Random(error) => no_random_bits(&error),
         })
     }
+}
+
+/// Tells the operator, who else would hear of it from users only.
+fn not_made(reason: &str) {
+    warn!(reason, "a change is refused: the control topic is unavailable");
 }
 
 fn refused(refusal: &Refusal) -> Problem {

@@ -42,8 +42,7 @@ impl TokenDoor {
         // A state that lags could let somebody in whose token was disabled just now.
         let state = self.control.fresh(FRESH_MAX).await.map_err(|unavailable| {
             info!(%unavailable, "a listener was turned away");
-            let detail = "whether the token is good cannot be told at the moment";
-            Problem { retry_after: Some(2), ..Problem::new(503, "control-unavailable", detail) }
+            Problem::control_unavailable("whether the token is good cannot be told at the moment")
         })?;
         let (of, token) = state
             .admit(&Digest::of(token), self.clock.now())
@@ -65,8 +64,7 @@ impl TokenDoor {
                 Refused::Unavailable(unavailable) => {
                     info!(%unavailable, "a listener was turned away");
                     let detail = "whether there is room cannot be told at the moment";
-                    let problem = Problem::new(503, "presence-unavailable", detail);
-                    return Problem { retry_after: Some(2), ..problem };
+                    return Problem::presence_unavailable(detail);
                 }
             };
             let problem = Problem::new(status, kind, refused.to_string());

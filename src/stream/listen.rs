@@ -196,10 +196,8 @@ impl Asking {
             return Ok(wish);
         }
         let mut reading = self.streams.shared.ring.subscribe(&wish.area, &wish.lanes);
-        let ends = timeout(OPEN_MAX, reading.ends()).await.map_err(|_overdue| {
-            let problem = Problem::new(503, "live-unavailable", CANNOT_BE_READ);
-            Problem { retry_after: Some(2), ..problem }
-        })?;
+        let ends = timeout(OPEN_MAX, reading.ends()).await;
+        let ends = ends.map_err(|_overdue| Problem::live_unavailable(CANNOT_BE_READ))?;
         // When nobody listens any more they are read for a while: as long as it takes.
         Ok(Wish { from: From::Places(ends), ..wish })
     }

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use crate::config::settings::KafkaSettings;
+use crate::deliver::upstream::of_marker;
 use crate::health::{Component, Health};
 use crate::kafka::{self, Ear};
 
@@ -118,6 +119,8 @@ struct Reader<'a> {
     health: &'a Health,
     consumer: &'a LiveConsumer,
     areas: &'a mut Areas,
+    /// Partition and next offset of the records of this turn that have no events.
+    passed: Vec<(i32, i64)>,
     /// What is assigned to the client.
     reads: Option<Vec<i32>>,
     /// When to ask again for partitions that could not be opened, and how long to wait then.
@@ -137,7 +140,8 @@ impl<'a> Reader<'a> {
     ) -> Self {
         let probe_at = Some(Instant::now());
         let (reads, open_at, open_after) = (None, None, AGAIN);
-        Self { live, ring, health, consumer, areas, reads, open_at, open_after, probe_at }
+        let passed = Vec::new();
+        Self { live, ring, health, consumer, areas, passed, reads, open_at, open_after, probe_at }
     }
 
     /// Reads until the client is of no more use; answers why.
@@ -157,6 +161,7 @@ impl<'a> Reader<'a> {
                 self.ring.push(blocks);
                 pushed = Instant::now();
             }
+            self.ring.pass_over(self.passed.drain(..));
             if let Some(error) = spent {
                 return self.reason(&error);
             }
@@ -169,7 +174,7 @@ impl<'a> Reader<'a> {
     /// for all that have come since the last time.
     fn turn(&mut self, next_wake: Instant, blocks: &mut Vec<Block>) -> Result<(), KafkaError> {
         let mut wait = POLL;
-        while blocks.len() < TURN_RECORDS_MAX {
+        while blocks.len() + self.passed.len() < TURN_RECORDS_MAX {
             match self.consumer.poll(wait) {
                 None if blocks.is_empty() => break,
                 None => {
@@ -180,7 +185,10 @@ impl<'a> Reader<'a> {
                     wait = left;
                     continue;
                 }
-                Some(Ok(message)) => blocks.extend(self.areas.block(&message)),
+                Some(Ok(message)) => match self.areas.block(&message) {
+                    Some(block) => blocks.push(block),
+                    None => self.pass_over(&message),
+                },
                 Some(Err(error)) if is_passing(&error) => {
                     if !error.rdkafka_error_code().is_some_and(kafka::is_one_connection) {
                         self.trouble(&error);
@@ -191,6 +199,14 @@ impl<'a> Reader<'a> {
             wait = Duration::ZERO;
         }
         Ok(())
+    }
+
+    /// A record without events: a writer's marker, or what no pipeline wrote.
+    fn pass_over(&mut self, message: &BorrowedMessage<'_>) {
+        self.passed.push((message.partition(), message.offset() + 1));
+        if let Some((writer, state)) = message.headers().and_then(of_marker) {
+            self.ring.standstills().hear(message.partition(), writer, state);
+        }
     }
 
     /// Each goes on where the ring ends; where that is gone, or was never, at the topic's end. One

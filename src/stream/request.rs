@@ -8,6 +8,9 @@ use super::frames::Transport;
 use super::query::Query;
 use super::ws::{Opening, has_word};
 
+/// Who was told that Kafka cannot be used may ask again after so many seconds.
+const UNAVAILABLE_AGAIN_S: u64 = 2;
+
 /// A problem document (RFC 9457), and the headers that go with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
@@ -29,6 +32,28 @@ impl Problem {
     #[must_use]
     pub fn unauthorized() -> Self {
         Self::new(401, "unauthorized", "an access token that is enabled is needed")
+    }
+
+    /// What channels and tokens there are cannot be told at the moment, or not be changed.
+    #[must_use]
+    pub fn control_unavailable(detail: impl Into<String>) -> Self {
+        Self::unavailable("control-unavailable", detail)
+    }
+
+    /// Who listens, and whether there is room, cannot be told at the moment.
+    #[must_use]
+    pub fn presence_unavailable(detail: impl Into<String>) -> Self {
+        Self::unavailable("presence-unavailable", detail)
+    }
+
+    /// The live topic cannot be read at the moment.
+    #[must_use]
+    pub fn live_unavailable(detail: impl Into<String>) -> Self {
+        Self::unavailable("live-unavailable", detail)
+    }
+
+    fn unavailable(kind: &'static str, detail: impl Into<String>) -> Self {
+        Self { retry_after: Some(UNAVAILABLE_AGAIN_S), ..Self::new(503, kind, detail) }
     }
 }
 

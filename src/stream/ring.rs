@@ -18,6 +18,7 @@ mod subscription;
 pub use super::block::Block;
 use super::block::Ends;
 use super::place::{Place, Places};
+use super::upstream::Standstills;
 pub use subscription::Subscription;
 
 /// So often, in turns, it is looked at what the records cost by now.
@@ -60,6 +61,8 @@ pub struct Ring {
     state: Mutex<State>,
     /// Told when a partition is opened.
     opened: watch::Sender<()>,
+    /// What the topic's writers say of themselves.
+    standstills: Standstills,
 }
 
 #[derive(Debug, Default)]
@@ -106,7 +109,14 @@ struct Wanted {
 impl Ring {
     #[must_use]
     pub fn new(bytes_max: usize) -> Self {
-        Self { bytes_max, state: Mutex::default(), opened: watch::Sender::new(()) }
+        let (state, standstills) = Default::default();
+        Self { bytes_max, state, opened: watch::Sender::new(()), standstills }
+    }
+
+    /// Who of those that write to the topic stands still.
+    #[must_use]
+    pub fn standstills(&self) -> &Standstills {
+        &self.standstills
     }
 
     /// The partition is read from this offset on. What was held of it before is forgotten.
@@ -173,6 +183,17 @@ impl Ring {
         for (area, offset) in news {
             if let Some(feed) = state.areas.get(&area) {
                 feed.news.send_replace(offset);
+            }
+        }
+    }
+
+    /// Partitions with the offset behind a record that was read of each and has no events. Of what
+    /// was read before it everything is in the ring by now.
+    pub fn pass_over(&self, read: impl IntoIterator<Item = (i32, i64)>) {
+        let mut state = self.state();
+        for (partition, next) in read {
+            if let Some(held) = state.partitions.get_mut(&partition) {
+                held.end = held.end.max(next);
             }
         }
     }

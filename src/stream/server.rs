@@ -126,6 +126,12 @@ impl Server {
         Ok(self.listener.local_addr()?)
     }
 
+    /// The listener, while nobody is served on it.
+    #[must_use]
+    pub fn listener(&self) -> &TcpListener {
+        &self.listener
+    }
+
     /// Serves until `stop`, then lets the open streams end, spread over `drain`.
     pub async fn serve(
         self,

@@ -1,11 +1,12 @@
 //! Channels and tokens over librdkafka's mock cluster: replicas agree, and whoever's command stands
 //! first in the topic has it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+use rdkafka::types::RDKafkaRespErr;
 use sluice::health::{Component, Health};
 use sluice::stream::control::log::{self, Applied, LogSettings};
 use sluice::stream::control::{
@@ -39,6 +40,7 @@ fn replica(kafka: &Kafka, answer_timeout: Duration) -> Replica {
         ..LogSettings::new(kafka.settings.clone(), TOPIC.to_owned())
     };
     let (health, stop) = (Health::default(), CancellationToken::new());
+    health.set(Component::Control, Err("not read yet".to_owned()));
     let (control, _) = log::start(settings, health.clone(), stop.clone()).unwrap();
     Replica { control, health, _stop: stop.drop_guard() }
 }
@@ -255,4 +257,21 @@ async fn many_may_ask_for_a_fresh_state_at_once() {
     for state in join_all(asked).await {
         assert!(state.unwrap().channel(channel.as_str()).is_some());
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_that_is_gone_is_noticed_soon_though_nobody_asks() {
+    let kafka = with_topic();
+    let replica = replica(&kafka, PATIENCE);
+    replica.give(generate("id:acme")).await.unwrap();
+    until("it is read", || replica.why().is_none()).await;
+    let gone = RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
+    kafka.cluster.topic_error(TOPIC, gone).unwrap();
+    let since = Instant::now();
+    let is_told = || replica.why().is_some_and(|why| why.contains("topic control: Unknown"));
+    until("it is noticed", is_told).await;
+    assert!(since.elapsed() < Duration::from_secs(10), "{:?}", since.elapsed());
+    kafka.cluster.topic_error(TOPIC, RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR).unwrap();
+    until("it is read again", || replica.why().is_none()).await;
+    replica.give(generate("id:other")).await.unwrap();
 }

@@ -15,6 +15,8 @@ use sluice::outcome::{Reason, Skip};
 use crate::support::memory::{Held, Memory};
 use crate::support::rig::{Choice, DEAD, EVENTS, Kafka, LIVE, LIVE_PARTITIONS, Member, until};
 
+mod restart;
+
 fn numbered(count: usize) -> impl Iterator<Item = Option<String>> {
     (0..count).map(|number| Some(format!("a{number}")))
 }

@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use prometheus::{IntGauge, Registry};
+use prometheus::Registry;
 use serde_json::Value;
 use sluice::clock::Clock;
 use sluice::config::settings::KafkaSettings;
@@ -49,7 +49,9 @@ mod hostile;
 mod options;
 mod oracle;
 mod tail;
-mod process;
+pub(crate) mod process;
+mod start;
+pub(crate) mod upstream;
 mod presence;
 mod origins;
 mod places;
@@ -223,7 +225,6 @@ fn shared(ring: &Arc<Ring>, live: LiveTopic) -> Arc<Shared> {
         catch_ups: CatchUps::new(live),
         clock: Clock::system(),
         metrics: Metrics::new(Registry::new(), &[]).unwrap().stream,
-        upstream_stalled: IntGauge::new("stalled", "stalled").unwrap(),
     })
 }
 

@@ -22,7 +22,7 @@ use crate::stream::ids::Actor;
 use crate::stream::request::Problem;
 use crate::stream::server::Peer;
 
-use super::{Api, session};
+use super::{Api, not_made, session};
 
 /// How long a change waits for the newest state, and whatever is asked before the first.
 const FRESH_MAX: Duration = Duration::from_secs(2);
@@ -195,8 +195,10 @@ async fn admin_token(api: &Api, is_change: bool) -> Result<Option<AdminToken>, P
         false => api.control.known(FRESH_MAX).await,
     };
     let state = state.map_err(|unavailable| {
-        let detail = unavailable.to_string();
-        Problem { retry_after: Some(2), ..Problem::new(503, "control-unavailable", detail) }
+        if is_change {
+            not_made(&unavailable.0);
+        }
+        Problem::control_unavailable(unavailable.to_string())
     })?;
     Ok(configured.or_else(|| state.admin_token().copied()))
 }

@@ -107,6 +107,5 @@ fn show(connection: &presence::Connection) -> Connection {
 }
 
 fn unavailable(unavailable: &Unavailable) -> Problem {
-    let problem = Problem::new(503, "presence-unavailable", unavailable.to_string());
-    Problem { retry_after: Some(2), ..problem }
+    Problem::presence_unavailable(unavailable.to_string())
 }

@@ -37,6 +37,12 @@ fn a_listener_gets_the_records_of_its_area_in_order() {
     // A place beyond what was read is waited for.
     assert_eq!(take(20, 99), (vec![], Some(20)));
     assert_eq!(take(9, 99), (vec![10], None));
+    // Behind what has no events a listener is at the end, and nobody goes back.
+    ring.pass_over([(0, 15), (0, 14), (7, 3)]);
+    assert_eq!((ring.end(0), ring.end(7)), (Some(15), None));
+    assert_eq!(take(13, 99), (vec![], Some(15)));
+    ring.push([block("a", 15, "{}\n")]);
+    assert_eq!(take(13, 99), (vec![15], Some(16)));
 }
 
 #[test]

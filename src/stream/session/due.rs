@@ -154,7 +154,7 @@ impl<S: Sink, R: Source> Session<S, R> {
             sent: flow.events.load(Ordering::Relaxed),
             filtered: flow.filtered.load(Ordering::Relaxed),
             dropped: flow.dropped.load(Ordering::Relaxed),
-            upstream_stalled: self.shared.upstream_stalled.get() > 0,
+            upstream_stalled: lanes.iter().any(|lane| ring.standstills().is_stalled(*lane)),
         };
         let words = self.words(&status.text());
         self.outbox.interject(words);

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use prometheus::IntGauge;
 use tokio::sync::watch;
 
 use crate::clock::{Clock, Millis};
@@ -58,8 +57,6 @@ pub struct Shared {
     pub catch_ups: CatchUps,
     pub clock: Clock,
     pub metrics: StreamMetrics,
-    /// 1 while the pipeline of this process takes no more events.
-    pub upstream_stalled: IntGauge,
 }
 
 /// Makes the cursor of places in this listener's area, bound to its channel.

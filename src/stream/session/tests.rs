@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use bytes::Bytes;
-use prometheus::{IntGauge, Registry};
+use prometheus::Registry;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::sleep_until;
@@ -87,7 +87,6 @@ impl Rig {
             catch_ups: CatchUps::new(live),
             clock: Clock::fixed(0),
             metrics: Metrics::new(Registry::new(), &[]).unwrap().stream,
-            upstream_stalled: IntGauge::new("stalled", "stalled").unwrap(),
         };
         let shapes = Shapes::new(Arc::new(Dictionary::built_in().unwrap()));
         let (format, batch, zstd, fields) = (Format::Native, false, false, None);

@@ -10,6 +10,7 @@ use sluice::config::settings::Settings;
 use sluice::setup::{Task, secrets};
 use sluice::stream::control::{AdminToken, Digest, session_secret};
 use tempfile::TempDir;
+use tokio::time::timeout;
 
 use super::administration::{ask, kafka};
 use super::*;
@@ -17,14 +18,15 @@ use crate::support::ports::free_port;
 use crate::support::rig::{DEAD, EVENTS};
 
 /// A `sluice run` that serves streams and its API, and its configuration.
-struct Served {
+pub(crate) struct Served {
     folder: TempDir,
-    api: SocketAddr,
-    http: SocketAddr,
+    pub(crate) streams: SocketAddr,
+    pub(crate) api: SocketAddr,
+    pub(crate) http: SocketAddr,
     process: Option<Child>,
 }
 
-fn free_address() -> SocketAddr {
+pub(crate) fn free_address() -> SocketAddr {
     ([127, 0, 0, 1], free_port()).into()
 }
 
@@ -34,22 +36,29 @@ impl Served {
     }
 
     fn start_with(kafka: &Kafka, more: &str) -> Self {
+        // No index is there: that stops the path, and no stream.
+        Self::with_index(kafka, more, &format!("http://{}", free_address()))
+    }
+
+    /// Beside the index of this URL.
+    pub(crate) fn with_index(kafka: &Kafka, more: &str, index: &str) -> Self {
+        Self::of(&kafka.cluster.bootstrap_servers(), more, index)
+    }
+
+    pub(crate) fn of(brokers: &str, more: &str, index: &str) -> Self {
         let (streams, api, http) = (free_address(), free_address(), free_address());
         let folder = TempDir::new().unwrap();
-        // No index is there: that stops the path, and no stream.
         let toml = format!(
-            "{more}kafka.brokers = [\"{}\"]\nindex.nodes = [\"http://{}\"]\nhttp.listen = \"{http}\"\n\
+            "{more}kafka.brokers = [\"{brokers}\"]\nindex.nodes = [\"{index}\"]\nhttp.listen = \"{http}\"\n\
              live.topic = \"{LIVE}\"\ndead_letter.topic = \"{DEAD}\"\ncontrol.topic = \"control\"\n\
              stream.listen = \"{streams}\"\nstream.drain = \"100ms\"\n\
              api.listen = \"{api}\"\nlog.level = \"trace\"\nlog.lines_per_minute_max = 100000\n",
-            kafka.cluster.bootstrap_servers(),
-            free_address(),
         );
         fs::write(folder.path().join("sluice.toml"), toml).unwrap();
         fs::create_dir_all(folder.path().join("pipelines/test")).unwrap();
         let pipeline = folder.path().join("pipelines/test/pipeline.toml");
         fs::write(pipeline, format!("topics = [\"{EVENTS}\"]\n")).unwrap();
-        Self { folder, api, http, process: None }
+        Self { folder, streams, api, http, process: None }
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
@@ -62,14 +71,21 @@ impl Served {
         self.folder.path().join("log")
     }
 
-    fn run(&mut self) {
+    pub(crate) fn run(&mut self) {
         let log = File::create(self.log()).unwrap();
         let (out, err) = (log.try_clone().unwrap(), log);
         self.process = Some(self.command(&["run"]).stdout(out).stderr(err).spawn().unwrap());
     }
 
+    /// As `kill -9` does.
+    pub(crate) fn kill(&mut self) {
+        let mut process = self.process.take().unwrap();
+        process.kill().unwrap();
+        process.wait().unwrap();
+    }
+
     /// Ends it, and answers everything that it has said.
-    fn ended(&mut self) -> String {
+    pub(crate) fn ended(&mut self) -> String {
         let mut process = self.process.take().unwrap();
         let id = process.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
@@ -210,7 +226,7 @@ async fn a_process_of_streams_alone_needs_no_index_and_takes_no_event() {
             ticks.tick().await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(60), is_ready).await.expect("ready");
+    timeout(Duration::from_secs(60), is_ready).await.expect("ready");
     let (status, made) =
         ask(served.api, &token, "POST", "/channels", r#"{"area":"id:acme"}"#).await;
     assert_eq!(status, 201, "{made}");

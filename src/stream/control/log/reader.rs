@@ -27,6 +27,8 @@ const POLL: Duration = Duration::from_millis(100);
 const SHOWN_EVERY_RECORDS: usize = 1000;
 /// Between two looks whether a trouble is over, and before a new client is made.
 const PROBE_EVERY: Duration = Duration::from_secs(1);
+/// Between two looks whether the topic is there still: librdkafka takes 30 s to tell that it is not.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// Reads until `stop`, whatever happens.
 pub(super) fn run(settings: &LogSettings, shared: &Shared, stop: &CancellationToken) {
@@ -36,7 +38,8 @@ pub(super) fn run(settings: &LogSettings, shared: &Shared, stop: &CancellationTo
         state: State::default(),
         next: 0,
         hidden: 0,
-        probe_at: Some(Instant::now()),
+        is_in_trouble: true,
+        probe_at: Instant::now(),
         is_time_the_brokers: true,
     };
     while !stop.is_cancelled() {
@@ -63,9 +66,10 @@ struct Reader<'a> {
     next: i64,
     /// Records of `state` that are not shown yet.
     hidden: usize,
-    /// When to ask whether the topic can be read: at the start, since librdkafka takes 30 s to tell
-    /// that it is missing, and while there is trouble.
-    probe_at: Option<Instant>,
+    /// Whether it can be read is not known, or it could not be.
+    is_in_trouble: bool,
+    /// When to ask for the topic.
+    probe_at: Instant,
     is_time_the_brokers: bool,
 }
 
@@ -166,17 +170,28 @@ impl Reader<'_> {
         if self.shared.health.set(Component::Control, Err(reason.clone())) {
             warn!(reason, "the control topic cannot be read, trying on");
         }
-        self.probe_at = Some(Instant::now() + PROBE_EVERY);
+        self.is_in_trouble = true;
+        self.probe_at = Instant::now() + PROBE_EVERY;
     }
 
-    /// Asks whether the topic can be read, when it is time to.
+    /// Asks whether the topic can be read, or is there still, when it is time to.
     fn probe(&mut self, consumer: &BaseConsumer<Ear>) {
-        if self.probe_at.is_none_or(|at| Instant::now() < at) {
+        if Instant::now() < self.probe_at {
+            return;
+        }
+        if !self.is_in_trouble {
+            self.probe_at = Instant::now() + LOOK_EVERY;
+            // Of brokers that do not answer librdkafka tells by itself.
+            let fault = kafka::topic_fault(consumer, &self.settings.topic, PROBE_EVERY);
+            if let Ok(Some(fault)) = fault {
+                self.trouble(&fault.to_string());
+            }
             return;
         }
         match kafka::answers(consumer, [self.settings.topic.as_str()], PROBE_EVERY) {
             Ok(()) => {
-                self.probe_at = None;
+                self.is_in_trouble = false;
+                self.probe_at = Instant::now() + LOOK_EVERY;
                 if self.shared.health.set(Component::Control, Ok(())) {
                     info!("the control topic can be read");
                 }

@@ -1,0 +1,81 @@
+//! The index is away and the window of in-flight bytes is full: a listener of a replica that takes
+//! no events itself is told so, and that it is over.
+
+use serde_json::json;
+use sluice::config::pipeline::PipelineSpec;
+use sluice::config::settings::IndexSettings;
+use sluice::deliver::index::template::{Family, Target, templates};
+
+use tokio::time::timeout;
+
+use super::process::Served;
+use super::*;
+use crate::support::fake_index::{ALWAYS, FakeIndex, When, request};
+
+const EVENTS: usize = 400;
+const PATIENCE: Duration = Duration::from_secs(60);
+
+pub(crate) async fn index() -> FakeIndex {
+    let fake = FakeIndex::start().await;
+    let (settings, pipelines) = (IndexSettings::default(), [PipelineSpec::new("test")]);
+    let family = Family::Elasticsearch;
+    let target = Target { family, lifecycle: false, settings: &settings, pipelines: &pipelines };
+    for template in templates(&target) {
+        fake.put_template(&template.name, template.body);
+    }
+    fake
+}
+
+/// Of about 10 KB.
+fn event(number: usize) -> String {
+    let body = "a".repeat(10_000);
+    json!({ "org_id": "acme", "transaction_id": number.to_string(), "request_body": body })
+        .to_string()
+}
+
+/// The next status that says so; answers the events that came before it, and is told no other
+/// thing.
+async fn status(client: &mut Client, stalled: bool, heard: &mut Vec<usize>) {
+    loop {
+        let message = client.any_message().await;
+        if message.get("status").is_some_and(|status| status["upstream_stalled"] == json!(true)) {
+            if stalled {
+                return;
+            }
+        } else if message.get("status").is_some() && !stalled {
+            return;
+        }
+        let events = message["data"].as_array().into_iter().flatten();
+        heard.extend(
+            events.map(|event| event["transaction_id"].as_str().unwrap().parse::<usize>().unwrap()),
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_listener_anywhere_is_told_that_no_events_are_taken() {
+    let rig = Rig::start(1 << 20).await;
+    let index = index().await;
+    index.plan(When::Any, request(503, "unavailable"), ALWAYS);
+    let mut client = rig.client("ndjson", "key=good&earliest").await;
+    rig.kafka.produce(0, (0..EVENTS).map(|number| Some(event(number))));
+    let more = "roles = [\"ingest\"]\nlimits.in_flight_bytes_max = \"1 MiB\"\n\
+                index.batch_bytes_max = \"256 KiB\"\nindex.backoff_max = \"200ms\"\n";
+    let mut served = Served::with_index(&rig.kafka, more, &index.url());
+    served.run();
+    let mut heard = Vec::new();
+    let told = timeout(PATIENCE, status(&mut client, true, &mut heard)).await;
+    assert!(told.is_ok(), "{} events came; {}", heard.len(), served.ended());
+    let before = heard.len();
+    assert!(before < EVENTS, "{before}");
+    index.mend();
+    let rest = async {
+        while heard.len() < EVENTS {
+            status(&mut client, false, &mut heard).await;
+        }
+    };
+    timeout(PATIENCE, rest).await.expect("the rest of the events, and a status that says so");
+    assert_eq!(heard, (0..EVENTS).collect::<Vec<_>>());
+    let log = served.ended();
+    assert!(log.contains("no events are taken") && log.contains("events are taken again"), "{log}");
+}
