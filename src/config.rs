@@ -65,7 +65,7 @@ pub type CheckPipeline<'a> = &'a dyn Fn(&PipelineSpec) -> Vec<SpecFault>;
 /// `sluice.toml` here, then the defaults.
 ///
 /// # Errors
-/// Every fault, in the order of the files.
+/// Every fault, in the order of the files and their lines.
 pub fn load(
     named: Option<&Path>,
     environment: &Environment,
@@ -105,7 +105,7 @@ pub fn load(
     one_owner_each(&settings, &found, &mut faults);
     faults.extend(environment.unknown());
     if !faults.is_empty() {
-        return Err(faults);
+        return Err(in_order(faults, &files));
     }
     let pipelines = found.into_iter().map(|(spec, _)| spec).collect();
     Ok(Config { settings, pipelines, files, notes })
@@ -125,7 +125,17 @@ pub fn load_settings(
     let mut reader = Reader::new(keys::SETTINGS, found, Some(environment), environment::PREFIX);
     let settings = sluice_toml::read(&mut reader);
     faults.extend(reader.into_faults());
-    if faults.is_empty() { Ok(settings) } else { Err(faults) }
+    if faults.is_empty() { Ok(settings) } else { Err(in_order(faults, file.as_slice())) }
+}
+
+/// As somebody mends them: each file from its first line to its last, what it does not say, then
+/// the variables.
+fn in_order(mut faults: Vec<Fault>, files: &[PathBuf]) -> Vec<Fault> {
+    faults.sort_by_key(|fault| {
+        let file = fault.file.as_ref().and_then(|of| files.iter().position(|file| file == of));
+        (file.unwrap_or(files.len()), fault.line == 0, fault.line)
+    });
+    faults
 }
 
 fn main_file(
