@@ -40,6 +40,8 @@ use access::{Access, User};
 
 /// A request's body: names, descriptions and filters.
 const BODY_BYTES_MAX: usize = 64 * 1024;
+/// Of a request's own id; one request may come to two commands.
+pub const ID_LENGTH_MAX: usize = 60;
 /// Connections at a time; who comes beyond that waits.
 const SOCKETS_MAX: usize = 256;
 

@@ -10,13 +10,12 @@ use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use serde::de::DeserializeOwned;
 
+use super::ID_LENGTH_MAX;
 use crate::stream::ids::CommandId;
 use crate::stream::request::Problem;
 
 /// How long a body may take to come.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
-/// Of a request's own id; one request may come to two commands.
-const ID_LENGTH_MAX: usize = 60;
 
 /// What is not there, or not for the eyes of the user.
 pub(super) fn not_found() -> Problem {
