@@ -10,7 +10,7 @@ use crate::stream::ids::{ChannelId, CommandId};
 use crate::stream::request::Problem;
 
 use super::access::User;
-use super::problem::{Body, Chosen, Ids, Parameters, not_found};
+use super::problem::{Body, Chosen, Example, Ids, Parameters, not_found};
 use super::shapes::{ChannelShape, Channels, Json, Made, Shaper};
 use super::tokens::{Options, made, new_secret};
 use super::{Api, Asking};
@@ -67,6 +67,10 @@ pub(super) struct Generate {
     token: Options,
 }
 
+impl Example for Generate {
+    const EXAMPLE: &str = r#"{"area":"id:5a1f00","token":{"filter":"status = 5xx"}}"#;
+}
+
 /// Makes an area's channel and its first token, in one step. The token's secret is in this answer
 /// and in no other.
 #[utoipa::path(post, path = "/api/v1/channels", tag = "channels", request_body = Generate,
@@ -106,6 +110,10 @@ pub(super) struct Edit {
     description: Option<String>,
     /// Disabling closes the channel's connections.
     enabled: Option<bool>,
+}
+
+impl Example for Edit {
+    const EXAMPLE: &str = r#"{"name":"Orders","enabled":true}"#;
 }
 
 /// Changes what the body names, and leaves the rest.

@@ -156,6 +156,26 @@ async fn every_error_is_a_problem_document() {
         let id = format!("Idempotency-Key: {id}");
         check("POST /channels", &[&id], r#"{"area":"id:b"}"#, "400 bad-id").await;
     }
+    for (line, body, says) in [
+        ("POST /channels", "{", "is no JSON"),
+        (
+            "POST /channels",
+            "{}",
+            "has no `area`, at line 1, column 2 (as in {\"area\":\"id:5a1f00\"",
+        ),
+        ("POST /channels", r#"{"area":7}"#, "is to have a text, and has integer `7`"),
+        (
+            "POST /channels/c1/tokens",
+            r#"{"expires":"2099-01-01T00:00:00Z"}"#,
+            "is to have milliseconds since 1970 as in `1801353600000`, and has a text",
+        ),
+        ("GET /channels?limit=many", "", "`limit` is a whole number from 0 on"),
+        ("GET /audit?before=-1", "", "`before` is a whole number from 0 on"),
+    ] {
+        let kind = if line.starts_with("GET") { "parameter" } else { "request" };
+        let told = check(line, &[], body, &format!("400 bad-{kind}")).await;
+        assert!(told.contains(says), "{line} {body}: {told}");
+    }
     // The reason is the parser's own.
     let body = r#"{"token":{"filter":"statis = 500"},"area":"id:b"}"#;
     let detail = check("POST /channels", &[], body, "400 bad-filter").await;
