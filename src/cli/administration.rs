@@ -68,7 +68,7 @@ enum OfChannels {
     Show { channel: String },
     /// Make the channel of an area and its first token, which is printed this once
     Create {
-        /// As in id:5a1f00
+        /// As in id:5a1f00 or name:acme, as the pipelines make areas, or `unassigned`
         area: String,
         #[command(flatten)]
         token: Options,

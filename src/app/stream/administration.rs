@@ -8,6 +8,7 @@ use crate::clock::Clock;
 use crate::config::settings::Settings;
 use crate::stream::api::Api;
 use crate::stream::api::access::Access;
+use crate::stream::api::areas::Areas;
 use crate::stream::api::session::Sessions;
 use crate::stream::control::{Control, Limits};
 use crate::stream::filter::Known;
@@ -54,12 +55,13 @@ pub(super) struct Parts {
     pub(super) clock: Clock,
     pub(super) failures: Failures,
     pub(super) fields: Arc<Known>,
+    pub(super) areas: Areas,
 }
 
 /// # Errors
 /// The configured token cannot be read.
 pub(super) fn api(settings: &Settings, parts: Parts, cursor_key: &[u8]) -> anyhow::Result<Api> {
-    let Parts { control, presence, clock, failures, fields } = parts;
+    let Parts { control, presence, clock, failures, fields, areas } = parts;
     let api = &settings.api;
     let token = api.token.as_ref().map(|token| token.read().context("api.token")).transpose()?;
     let access = Access::new(
@@ -80,6 +82,7 @@ pub(super) fn api(settings: &Settings, parts: Parts, cursor_key: &[u8]) -> anyho
         access: Arc::new(access),
         gate: Gate::new(failures, &api.proxy.addresses, settings.stream.key_in_query),
         fields,
+        areas,
         public_url: public_url.into(),
     })
 }

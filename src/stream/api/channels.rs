@@ -61,7 +61,7 @@ pub(super) async fn list(
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Generate {
-    /// As in `id:5a1f00`.
+    /// As in `id:5a1f00`: one that a pipeline can make.
     area: String,
     #[serde(default)]
     token: Options,
@@ -83,6 +83,7 @@ pub(super) async fn generate(
     Body(Generate { area, token }): Body<Generate>,
 ) -> Result<(StatusCode, Json<Made>), Problem> {
     user.change(&area)?;
+    api.areas.check(&area)?;
     let options = token.checked(&api.fields)?;
     let secret = new_secret()?;
     let command = Command::Generate { area, token: TokenSpec::of(&secret, options) };
