@@ -45,6 +45,12 @@ pub struct Config {
 }
 
 impl Config {
+    /// Of parts that were read elsewhere, or made.
+    #[must_use]
+    pub fn of(settings: Settings, pipelines: Vec<PipelineSpec>) -> Self {
+        Self { settings, pipelines, files: Vec::new(), notes: Vec::new() }
+    }
+
     /// The files that it was read from; empty where there were only defaults.
     #[must_use]
     pub fn files(&self) -> &[PathBuf] {
@@ -84,6 +90,7 @@ pub fn load(
     let notes = notes(&reader, &settings);
     let said = reader.place("pipelines");
     // Where the folder is cannot be known from a key with a fault, or from a file that is not read.
+    let file_is_missing = file.is_none();
     let is_known = !reader.is_faulty("pipelines") && file.is_some() == text.is_some();
     faults.extend(reader.into_faults());
     files.extend(file);
@@ -92,6 +99,14 @@ pub fn load(
     let names_of_files = match pipeline_files(&settings.pipelines) {
         Ok(files) => files,
         Err((message, hint)) => {
+            // Without a file the folder was only guessed at: most likely this is another folder.
+            let is_elsewhere = file_is_missing && said.file.is_none() && said.key == "pipelines";
+            let hint = match is_elsewhere {
+                true => format!(
+                    "there is no {DEFAULT_FILE} here either: name one with --config or SLUICE_CONFIG"
+                ),
+                false => hint,
+            };
             if is_known {
                 faults.push(Fault { message, hint: Some(hint), ..said });
             }

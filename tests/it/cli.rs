@@ -111,3 +111,12 @@ fn what_fails_ends_with_1() {
     check("try good.json", 0, "");
     check("geo-demo out", 0, "");
 }
+
+#[test]
+fn outside_of_its_folder_the_option_is_named() {
+    let folder = TempDir::new().unwrap();
+    let says = "there is no sluice.toml here either: name one with --config or SLUICE_CONFIG";
+    for line in [&["check"][..], &["try"], &["tail", "c1"]] {
+        check(folder.path(), line, 2, says);
+    }
+}
