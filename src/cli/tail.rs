@@ -97,7 +97,8 @@ pub(super) struct Options {
     /// One event of so many
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     sample: Option<u32>,
-    /// Begin with events of this time, or of so long ago, as in `2026-01-15T10:00:00Z` or `15m`
+    /// Begin with events of this time, or of so long ago, as in `2026-01-15T10:00:00Z` or `15m`; where
+    /// there are none yet, as for a time still to come, with what comes next
     #[arg(long, value_name = "TIME|DURATION", group = "start")]
     since: Option<Since>,
     /// Begin with the oldest event held
