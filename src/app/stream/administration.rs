@@ -5,6 +5,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, bail};
 
 use crate::clock::Clock;
+use crate::config::fault::OrMisuse as _;
 use crate::config::settings::Settings;
 use crate::stream::api::Api;
 use crate::stream::api::access::Access;
@@ -24,7 +25,7 @@ use crate::kafka::ASK_TIMEOUT;
 /// It cannot be read, or nobody has made one.
 pub(super) async fn cursor_key(settings: &Settings, control: &Control) -> anyhow::Result<Vec<u8>> {
     if let Some(key) = &settings.stream.cursor_key {
-        return Ok(key.read().context("stream.cursor_key")?.into_bytes());
+        return Ok(key.read().context("stream.cursor_key").or_misuse()?.into_bytes());
     }
     loop {
         // Of what keeps it from being read the control topic's reader tells.
@@ -63,7 +64,8 @@ pub(super) struct Parts {
 pub(super) fn api(settings: &Settings, parts: Parts, cursor_key: &[u8]) -> anyhow::Result<Api> {
     let Parts { control, presence, clock, failures, fields, areas } = parts;
     let api = &settings.api;
-    let token = api.token.as_ref().map(|token| token.read().context("api.token")).transpose()?;
+    let token = api.token.as_ref().map(|token| token.read().context("api.token")).transpose();
+    let token = token.or_misuse()?;
     let access = Access::new(
         token.as_deref(),
         Sessions::new(cursor_key, api.session_max),

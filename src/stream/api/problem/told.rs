@@ -51,7 +51,7 @@ fn wanted(expected: &str) -> &str {
         "a string" => "a text",
         "a sequence" => "a list",
         "a boolean" => "`true` or `false`",
-        number if matches!(number, "u32" | "u64" | "i64" | "usize") => "a whole number",
+        "u32" | "u64" | "i64" | "usize" => "a whole number",
         object if object.starts_with("struct ") => "an object",
         other => other,
     }
