@@ -27,10 +27,10 @@ run_demo() {
   SLUICE_API_TOKEN=$(admin_token)
   export SLUICE_API_TOKEN
   "$sluice" setup
-  # a real database, where geoip/fetch has got one
-  if ! compgen -G "$ROOT/geoip/*.mmdb" >/dev/null; then
-    "$sluice" geo-demo "$STATE/geo-demo.mmdb"
-    export SLUICE_GEO_DATABASES=$STATE/geo-demo.mmdb
+  if ! has_geo_database; then
+    "$sluice" geo-demo "$(demo_geo_database)"
+    SLUICE_GEO_DATABASES=$(demo_geo_database)
+    export SLUICE_GEO_DATABASES
   fi
   trap 'stop_demo; exit 130' INT TERM
   trap stop_demo EXIT
@@ -48,6 +48,19 @@ run_demo() {
   else
     say "Ctrl-C stops sluice and the traffic."
     wait "$SLUICE_PID"
+  fi
+}
+
+# A real one, that geoip/fetch has got.
+has_geo_database() { compgen -G "$ROOT/geoip/*.mmdb" >/dev/null; }
+
+demo_geo_database() { echo "$STATE/geo-demo.mmdb"; }
+
+# What sluice needs beside the servers to go on with what ./dev run has made; nothing before that.
+demo_env() {
+  if [ -s "$(api_token_file)" ]; then export_line SLUICE_API_TOKEN "$(admin_token)"; fi
+  if ! has_geo_database && [ -s "$(demo_geo_database)" ]; then
+    export_line SLUICE_GEO_DATABASES "$(demo_geo_database)"
   fi
 }
 
@@ -79,9 +92,12 @@ await_events() {
   done
 }
 
+api_token_file() { echo "$STATE/secrets/api-token"; }
+
 # The administrators' token of this checkout.
 admin_token() {
-  local file=$STATE/secrets/api-token
+  local file
+  file=$(api_token_file)
   if [ ! -s "$file" ]; then
     (umask 077 && mkdir -p "${file%/*}" && openssl rand -hex 24 >"$file")
   fi
@@ -132,7 +148,7 @@ $(event_count) events are in the index, and more are coming. Look at them:
   as it happens     target/debug/sluice tail $CHANNEL --token-file '$STREAM_TOKEN_FILE'
   with curl         curl -N -H 'Accept: application/x-ndjson' "http://127.0.0.1:9601/v1/streams/$CHANNEL?key=\$(cat '$STREAM_TOKEN_FILE')"
   failures alone    target/debug/sluice tail $CHANNEL --token-file '$STREAM_TOKEN_FILE' --filter 'status >= 500'
-  administration    export SLUICE_API_TOKEN=\$(cat '$STATE/secrets/api-token'); target/debug/sluice channels list
+  administration    export SLUICE_API_TOKEN=\$(cat '$(api_token_file)'); target/debug/sluice channels list
 
 TEXT
 }

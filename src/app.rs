@@ -17,6 +17,7 @@ use crate::http::Http;
 use crate::ledger::Ledger;
 use crate::metrics::{Metrics, conservation};
 use crate::source::Shared;
+use crate::stream::api::areas::Areas;
 use crate::stream::filter::Known;
 use crate::telemetry;
 
@@ -114,6 +115,7 @@ pub async fn run(config: Config, load: Load, shutdown: Shutdown) -> anyhow::Resu
     if let Some(listeners) = listeners {
         let settings = config.settings.clone();
         let fields = Arc::new(Known::of_pipelines(&config.pipelines));
+        let fields = (fields, Areas::of_pipelines(&config.pipelines));
         let given = (clock.clone(), health.clone(), metrics.clone(), fields);
         let drain = shutdown.drain.clone();
         streams

@@ -18,7 +18,7 @@ pub mod tail;
 use crate::app;
 use crate::clock::Clock;
 use crate::config::environment::Environment;
-use crate::config::fault::{Fault, SpecFault};
+use crate::config::fault::{Fault, Misuse, OrMisuse as _, SpecFault};
 use crate::config::pipeline::PipelineSpec;
 use crate::config::{self, Config, reference};
 use crate::geo::demo;
@@ -27,7 +27,7 @@ use crate::stream::api;
 use crate::{setup, traffic};
 
 /// The configuration, or the command line itself, is at fault.
-const EXIT_CONFIGURATION: u8 = 2;
+const EXIT_MISUSE: u8 = 2;
 
 #[derive(Debug, Parser)]
 #[command(
@@ -121,7 +121,7 @@ pub fn main() -> ExitCode {
         Err(error) if is_reader_gone(&error) => ExitCode::SUCCESS,
         Err(error) => {
             output::complain(&format!("error: {error:#}"));
-            ExitCode::FAILURE
+            if error.is::<Misuse>() { EXIT_MISUSE.into() } else { ExitCode::FAILURE }
         }
     }
 }
@@ -145,7 +145,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             Ok(config) => return with(config, command, arguments.config.clone()),
             Err(faults) => {
                 complain_of(&faults);
-                return Ok(ExitCode::from(EXIT_CONFIGURATION));
+                return Ok(EXIT_MISUSE.into());
             }
         },
     }
@@ -159,7 +159,7 @@ fn administer(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Ok(settings) => settings,
         Err(faults) => {
             complain_of(&faults);
-            return Ok(ExitCode::from(EXIT_CONFIGURATION));
+            return Ok(EXIT_MISUSE.into());
         }
     };
     let answer = match &arguments.command {
@@ -208,7 +208,8 @@ fn say(line: String) {
 
 fn write_traffic(config: &Config, options: &TrafficOptions) -> anyhow::Result<()> {
     let first = || config.pipelines.iter().find_map(|spec| spec.topics.first()).cloned();
-    let topic = options.topic.clone().or_else(first).context("no pipeline has a topic")?;
+    let topic = options.topic.clone().or_else(first);
+    let topic = topic.context("no pipeline has a topic").or_misuse()?;
     let load = traffic::Load {
         rate: options.rate,
         count: options.count,
@@ -216,7 +217,7 @@ fn write_traffic(config: &Config, options: &TrafficOptions) -> anyhow::Result<()
         seed: options.seed,
     };
     let read = |file: &PathBuf| std::fs::read(file).with_context(|| file.display().to_string());
-    let first = options.files.iter().map(read).collect::<anyhow::Result<Vec<_>>>()?;
+    let first = options.files.iter().map(read).collect::<anyhow::Result<Vec<_>>>().or_misuse()?;
     let kafka = &config.settings.kafka;
     let written = traffic::write(kafka, &topic, &first, load, &Clock::system())?;
     say(format!("{written} events written to {topic}"));
@@ -226,8 +227,9 @@ fn write_traffic(config: &Config, options: &TrafficOptions) -> anyhow::Result<()
 fn geo_demo(file: &Path, csv: Option<&Path>) -> anyhow::Result<()> {
     let bytes = match csv {
         Some(path) => {
-            let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
-            demo::nested(&text).with_context(|| path.display().to_string())?
+            let read = std::fs::read_to_string(path).map_err(anyhow::Error::from);
+            let made = read.and_then(|text| demo::nested(&text));
+            made.with_context(|| format!("--csv {}", path.display())).or_misuse()?
         }
         None => demo::nested(demo::DEMO_CSV)?,
     };

@@ -45,6 +45,12 @@ pub struct Config {
 }
 
 impl Config {
+    /// Of parts that were read elsewhere, or made.
+    #[must_use]
+    pub fn of(settings: Settings, pipelines: Vec<PipelineSpec>) -> Self {
+        Self { settings, pipelines, files: Vec::new(), notes: Vec::new() }
+    }
+
     /// The files that it was read from; empty where there were only defaults.
     #[must_use]
     pub fn files(&self) -> &[PathBuf] {
@@ -65,7 +71,7 @@ pub type CheckPipeline<'a> = &'a dyn Fn(&PipelineSpec) -> Vec<SpecFault>;
 /// `sluice.toml` here, then the defaults.
 ///
 /// # Errors
-/// Every fault, in the order of the files.
+/// Every fault, in the order of the files and their lines.
 pub fn load(
     named: Option<&Path>,
     environment: &Environment,
@@ -84,6 +90,7 @@ pub fn load(
     let notes = notes(&reader, &settings);
     let said = reader.place("pipelines");
     // Where the folder is cannot be known from a key with a fault, or from a file that is not read.
+    let file_is_missing = file.is_none();
     let is_known = !reader.is_faulty("pipelines") && file.is_some() == text.is_some();
     faults.extend(reader.into_faults());
     files.extend(file);
@@ -92,6 +99,14 @@ pub fn load(
     let names_of_files = match pipeline_files(&settings.pipelines) {
         Ok(files) => files,
         Err((message, hint)) => {
+            // Without a file the folder was only guessed at: most likely this is another folder.
+            let is_elsewhere = file_is_missing && said.file.is_none() && said.key == "pipelines";
+            let hint = match is_elsewhere {
+                true => format!(
+                    "there is no {DEFAULT_FILE} here either: name one with --config or SLUICE_CONFIG"
+                ),
+                false => hint,
+            };
             if is_known {
                 faults.push(Fault { message, hint: Some(hint), ..said });
             }
@@ -105,7 +120,7 @@ pub fn load(
     one_owner_each(&settings, &found, &mut faults);
     faults.extend(environment.unknown());
     if !faults.is_empty() {
-        return Err(faults);
+        return Err(in_order(faults, &files));
     }
     let pipelines = found.into_iter().map(|(spec, _)| spec).collect();
     Ok(Config { settings, pipelines, files, notes })
@@ -125,7 +140,17 @@ pub fn load_settings(
     let mut reader = Reader::new(keys::SETTINGS, found, Some(environment), environment::PREFIX);
     let settings = sluice_toml::read(&mut reader);
     faults.extend(reader.into_faults());
-    if faults.is_empty() { Ok(settings) } else { Err(faults) }
+    if faults.is_empty() { Ok(settings) } else { Err(in_order(faults, file.as_slice())) }
+}
+
+/// As somebody mends them: each file from its first line to its last, what it does not say, then
+/// the variables.
+fn in_order(mut faults: Vec<Fault>, files: &[PathBuf]) -> Vec<Fault> {
+    faults.sort_by_key(|fault| {
+        let file = fault.file.as_ref().and_then(|of| files.iter().position(|file| file == of));
+        (file.unwrap_or(files.len()), fault.line == 0, fault.line)
+    });
+    faults
 }
 
 fn main_file(

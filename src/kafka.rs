@@ -16,6 +16,7 @@ use rdkafka::message::Timestamp;
 use rdkafka::types::RDKafkaRespErr;
 
 use crate::clock::Millis;
+use crate::config::fault::OrMisuse as _;
 use crate::config::settings::{KafkaSecurity, KafkaSettings};
 
 /// How long one question to a broker may take.
@@ -33,7 +34,7 @@ pub fn client_config(settings: &KafkaSettings) -> anyhow::Result<ClientConfig> {
         .set("reconnect.backoff.max.ms", "5000")
         .set("socket.keepalive.enable", "true")
         .set("log.connection.close", "false");
-    secure(&mut config, &settings.security)?;
+    secure(&mut config, &settings.security).or_misuse()?;
     for (key, value) in &settings.properties {
         config.set(key, value);
     }

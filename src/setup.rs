@@ -172,7 +172,8 @@ impl Work<'_> {
                     is_control_there &= !(self.dry_run && *name == settings.control.topic);
                     let done = if self.dry_run { "would be created" } else { "created" };
                     (self.say)(format!("kafka: topic {name} {done}"));
-                    for (key, value) in topic.settings.iter().filter(|_| self.dry_run) {
+                    let all = topic.settings.iter().chain(&topic.first_settings);
+                    for (key, value) in all.filter(|_| self.dry_run) {
                         (self.say)(format!("  {key} = {value}"));
                     }
                 }

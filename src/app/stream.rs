@@ -22,6 +22,7 @@ use crate::http;
 use crate::metrics::Metrics;
 use crate::metrics::stream::StreamMetrics;
 use crate::stream::api;
+use crate::stream::api::areas::Areas;
 use crate::stream::catch_up::CatchUps;
 use crate::stream::connections::Connections;
 use crate::stream::control::Control;
@@ -72,7 +73,7 @@ pub(super) async fn bind(settings: &Settings) -> anyhow::Result<(Server, TcpList
 pub(super) async fn run(
     settings: &Settings,
     (server, api): (Server, TcpListener),
-    (clock, health, metrics, fields): (Clock, Health, Metrics, Arc<Known>),
+    (clock, health, metrics, (fields, areas)): (Clock, Health, Metrics, (Arc<Known>, Areas)),
     drain: CancellationToken,
 ) -> anyhow::Result<()> {
     // Dropped at the end, after the last stream.
@@ -102,6 +103,7 @@ pub(super) async fn run(
         clock: clock.clone(),
         failures: failures.clone(),
         fields: Arc::clone(&fields),
+        areas,
     };
     let administered = administration::api(settings, api_parts, &key)?;
     goes_on(&mut parts, api::serve(api, administered, stop.clone()));

@@ -3,10 +3,13 @@
 use anyhow::Context as _;
 use chrono::DateTime;
 use clap::{Args, Subcommand};
-use reqwest::Method;
+use reqwest::{Method, Url};
 use serde_json::{Map, Value, json};
 
+use crate::clock::Millis;
+use crate::config::fault::{Misuse, OrMisuse as _};
 use crate::config::settings::Settings;
+use crate::stream::api::ID_LENGTH_MAX;
 use crate::stream::ids::CommandId;
 
 mod client;
@@ -33,14 +36,24 @@ pub struct Tokens {
 #[derive(Debug, Args)]
 struct Common {
     /// Where the API is [default: http:// and `api.listen`]
-    #[arg(long, global = true, value_name = "URL")]
-    api: Option<String>,
+    #[arg(long, global = true, value_name = "URL", value_parser = client::base)]
+    api: Option<Url>,
     /// Print the API's answers as they are, one a line
     #[arg(long, global = true)]
     json: bool,
+}
+
+/// Of what changes something.
+#[derive(Debug, Args)]
+struct Change {
     /// The id of a change that had no answer, to ask for it again without making it twice
-    #[arg(long, global = true)]
-    id: Option<String>,
+    #[arg(long, value_parser = change_id)]
+    id: Option<CommandId>,
+}
+
+fn change_id(text: &str) -> Result<CommandId, String> {
+    let id = CommandId::try_from(text.to_owned()).ok().filter(|_| text.len() <= ID_LENGTH_MAX);
+    id.ok_or_else(|| format!("an id is 1 to {ID_LENGTH_MAX} letters, digits, `-` or `_`"))
 }
 
 #[derive(Debug, Subcommand)]
@@ -55,10 +68,12 @@ enum OfChannels {
     Show { channel: String },
     /// Make the channel of an area and its first token, which is printed this once
     Create {
-        /// As in id:5a1f00
+        /// As in id:5a1f00 or name:acme, as the pipelines make areas, or `unassigned`
         area: String,
         #[command(flatten)]
         token: Options,
+        #[command(flatten)]
+        change: Change,
     },
     /// Change name and description
     Edit {
@@ -67,11 +82,21 @@ enum OfChannels {
         name: Option<String>,
         #[arg(long)]
         description: Option<String>,
+        #[command(flatten)]
+        change: Change,
     },
     /// Let whoever holds its token listen again
-    Enable { channel: String },
+    Enable {
+        channel: String,
+        #[command(flatten)]
+        change: Change,
+    },
     /// Close its connections and let nobody listen
-    Disable { channel: String },
+    Disable {
+        channel: String,
+        #[command(flatten)]
+        change: Change,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -83,20 +108,32 @@ enum OfTokens {
         channel: String,
         #[command(flatten)]
         token: Options,
+        #[command(flatten)]
+        change: Change,
     },
     /// Let whoever holds the token listen again
-    Enable { channel: String, token: String },
+    Enable {
+        channel: String,
+        token: String,
+        #[command(flatten)]
+        change: Change,
+    },
     /// Close the connections of the token and let nobody listen with it
-    Disable { channel: String, token: String },
+    Disable {
+        channel: String,
+        token: String,
+        #[command(flatten)]
+        change: Change,
+    },
 }
 
 #[derive(Debug, Args)]
 struct Options {
     /// When the token expires, as in 2027-01-31T00:00:00Z
-    #[arg(long, value_name = "TIME")]
-    expires: Option<String>,
+    #[arg(long, value_name = "TIME", value_parser = expiry)]
+    expires: Option<Millis>,
     /// Connections at a time, within those of the channel
-    #[arg(long, value_name = "COUNT")]
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
     connections: Option<u32>,
     /// Deliver only events that match
     #[arg(long)]
@@ -106,13 +143,17 @@ struct Options {
     fields: Vec<String>,
 }
 
+fn expiry(text: &str) -> Result<Millis, &'static str> {
+    let time = DateTime::parse_from_rfc3339(text);
+    time.map(|time| time.timestamp_millis())
+        .map_err(|_says_little| "a time is as in 2027-01-31T00:00:00Z or 2027-01-31T00:00:00+01:00")
+}
+
 impl Options {
-    fn body(&self) -> anyhow::Result<Value> {
+    fn body(&self) -> Value {
         let mut body = Map::new();
-        if let Some(text) = &self.expires {
-            let time = DateTime::parse_from_rfc3339(text);
-            let time = time.with_context(|| format!("--expires {text}"))?;
-            body.insert("expires".to_owned(), time.timestamp_millis().into());
+        if let Some(time) = self.expires {
+            body.insert("expires".to_owned(), time.into());
         }
         if let Some(most) = self.connections {
             body.insert("connections_max".to_owned(), most.into());
@@ -123,7 +164,7 @@ impl Options {
         if !self.fields.is_empty() {
             body.insert("fields".to_owned(), json!(self.fields));
         }
-        Ok(Value::Object(body))
+        Value::Object(body)
     }
 }
 
@@ -134,8 +175,9 @@ impl Options {
 pub async fn channels(settings: &Settings, asked: &Channels) -> anyhow::Result<String> {
     let Channels { common, what } = asked;
     let session = Session::new(settings, common)?;
-    let patch = async |channel: &str, body: Value| {
-        let answer = session.change(Method::PATCH, &["channels", channel], body).await?;
+    let patch = async |channel: &str, body: Value, change: &Change| {
+        let path = ["channels", channel];
+        let answer = session.change(Method::PATCH, &path, body, change).await?;
         session.shown(&answer, show::channel)
     };
     match what {
@@ -143,21 +185,27 @@ pub async fn channels(settings: &Settings, asked: &Channels) -> anyhow::Result<S
         OfChannels::Show { channel } => {
             session.shown(&session.client.get(&["channels", channel], &[]).await?, show::channel)
         }
-        OfChannels::Create { area, token } => {
-            let body = json!({ "area": area, "token": token.body()? });
-            let made = session.change(Method::POST, &["channels"], body).await?;
+        OfChannels::Create { area, token, change } => {
+            let body = json!({ "area": area, "token": token.body() });
+            let made = session.change(Method::POST, &["channels"], body, change).await?;
             session.shown(&made, show::made)
         }
-        OfChannels::Edit { channel, name, description } => {
+        OfChannels::Edit { channel, name, description, change } => {
             let mut body = Map::new();
             for (key, text) in [("name", name), ("description", description)] {
                 body.extend(text.as_deref().map(|text| (key.to_owned(), text.into())));
             }
-            anyhow::ensure!(!body.is_empty(), "nothing to change: --name, --description");
-            patch(channel, Value::Object(body)).await
+            if body.is_empty() {
+                return Err(Misuse::told("nothing to change: --name, --description"));
+            }
+            patch(channel, Value::Object(body), change).await
         }
-        OfChannels::Enable { channel } => patch(channel, json!({ "enabled": true })).await,
-        OfChannels::Disable { channel } => patch(channel, json!({ "enabled": false })).await,
+        OfChannels::Enable { channel, change } => {
+            patch(channel, json!({ "enabled": true }), change).await
+        }
+        OfChannels::Disable { channel, change } => {
+            patch(channel, json!({ "enabled": false }), change).await
+        }
     }
 }
 
@@ -168,10 +216,10 @@ pub async fn channels(settings: &Settings, asked: &Channels) -> anyhow::Result<S
 pub async fn tokens(settings: &Settings, asked: &Tokens) -> anyhow::Result<String> {
     let Tokens { common, what } = asked;
     let session = Session::new(settings, common)?;
-    let patch = async |channel: &str, token: &str, enabled: bool| {
+    let patch = async |channel: &str, token: &str, enabled: bool, change: &Change| {
         let path = ["channels", channel, "tokens", token];
         let body = json!({ "enabled": enabled });
-        let answer = session.change(Method::PATCH, &path, body).await?;
+        let answer = session.change(Method::PATCH, &path, body, change).await?;
         session.shown(&answer, |token| show::tokens(std::slice::from_ref(token)))
     };
     match what {
@@ -179,13 +227,13 @@ pub async fn tokens(settings: &Settings, asked: &Tokens) -> anyhow::Result<Strin
             let answer = session.client.get(&["channels", channel, "tokens"], &[]).await?;
             session.shown(&answer, |answer| show::tokens(show::list(answer, "tokens")))
         }
-        OfTokens::Create { channel, token } => {
+        OfTokens::Create { channel, token, change } => {
             let path = ["channels", channel, "tokens"];
-            let made = session.change(Method::POST, &path, token.body()?).await?;
+            let made = session.change(Method::POST, &path, token.body(), change).await?;
             session.shown(&made, show::made)
         }
-        OfTokens::Enable { channel, token } => patch(channel, token, true).await,
-        OfTokens::Disable { channel, token } => patch(channel, token, false).await,
+        OfTokens::Enable { channel, token, change } => patch(channel, token, true, change).await,
+        OfTokens::Disable { channel, token, change } => patch(channel, token, false, change).await,
     }
 }
 
@@ -193,21 +241,26 @@ pub async fn tokens(settings: &Settings, asked: &Tokens) -> anyhow::Result<Strin
 struct Session {
     client: Client,
     json: bool,
-    id: String,
 }
 
 impl Session {
     fn new(settings: &Settings, common: &Common) -> anyhow::Result<Self> {
-        let id = match &common.id {
-            Some(id) => id.clone(),
-            None => CommandId::random().context("the system gives no random bits")?.into(),
-        };
-        let client = Client::new(&settings.api, common.api.as_deref())?;
-        Ok(Self { client, json: common.json, id })
+        let client = Client::new(&settings.api, common.api.as_ref()).or_misuse()?;
+        Ok(Self { client, json: common.json })
     }
 
-    async fn change(&self, method: Method, path: &[&str], body: Value) -> anyhow::Result<Value> {
-        self.client.change(method, path, &body, &self.id).await
+    async fn change(
+        &self,
+        method: Method,
+        path: &[&str],
+        body: Value,
+        change: &Change,
+    ) -> anyhow::Result<Value> {
+        let id = match &change.id {
+            Some(id) => id.clone(),
+            None => CommandId::random().context("the system gives no random bits")?,
+        };
+        self.client.change(method, path, &body, id.as_str()).await
     }
 
     /// Every page of the channels.

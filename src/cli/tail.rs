@@ -6,8 +6,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use anyhow::{Context as _, ensure};
-use chrono::{DateTime, SecondsFormat};
+use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, Shared};
@@ -22,12 +21,14 @@ use crate::client::message::Gap;
 use crate::client::socket::Credentials;
 use crate::clock::Clock;
 use crate::config::environment::Environment;
-use crate::config::units;
+use crate::config::fault::OrMisuse as _;
 
 mod line;
+mod since;
 mod state;
 
 use line::Lines;
+use since::Since;
 use state::State;
 
 /// Where the token is looked for at last.
@@ -96,9 +97,10 @@ pub(super) struct Options {
     /// One event of so many
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     sample: Option<u32>,
-    /// Begin with events of this time, or of so long ago, as in `2026-01-15T10:00:00Z` or `15m`
+    /// Begin with events of this time, or of so long ago, as in `2026-01-15T10:00:00Z` or `15m`; where
+    /// there are none yet, as for a time still to come, with what comes next
     #[arg(long, value_name = "TIME|DURATION", group = "start")]
-    since: Option<String>,
+    since: Option<Since>,
     /// Begin with the oldest event held
     #[arg(long, group = "start")]
     earliest: bool,
@@ -162,7 +164,7 @@ impl Options {
     fn start(&self, clock: &Clock) -> anyhow::Result<Start> {
         Ok(match (&self.cursor, &self.since, self.earliest) {
             (Some(cursor), _, _) => Start::Cursor(cursor.clone()),
-            (_, Some(text), _) => Start::Since(since(text, clock)?),
+            (_, Some(since), _) => Start::Since(since.time(clock)?),
             (_, _, true) => Start::Earliest,
             _ => Start::Tip,
         })
@@ -178,19 +180,6 @@ impl Options {
     }
 }
 
-/// A time as it is, or the one that was so long ago.
-fn since(text: &str, clock: &Clock) -> anyhow::Result<String> {
-    if let Some(ago) = units::duration(text) {
-        let ago = i64::try_from(ago.as_millis()).unwrap_or(i64::MAX);
-        let then = DateTime::from_timestamp_millis(clock.now().saturating_sub(ago));
-        let then = then.context("--since is before all time")?;
-        return Ok(then.to_rfc3339_opts(SecondsFormat::Millis, true));
-    }
-    DateTime::parse_from_rfc3339(text)
-        .context("--since wants a time as in `2026-01-15T10:00:00Z`, or a duration as in `15m`")?;
-    Ok(text.to_owned())
-}
-
 /// Listens to the end. `base` is where streams are by the configuration.
 ///
 /// # Errors
@@ -201,18 +190,18 @@ pub(super) fn run(
     environment: &Environment,
 ) -> anyhow::Result<()> {
     let (address, taken) = match base {
-        Some(base) => (Address::of_channel(base, &options.target.0)?, Taken::default()),
-        None => Address::read(&options.target.0)?,
+        Some(base) => (Address::of_channel(base, &options.target.0).or_misuse()?, Taken::default()),
+        None => Address::read(&options.target.0).or_misuse()?,
     };
-    let token = token(options, taken.token, environment)?;
-    let mut state = options.state.clone().map(State::open).transpose()?;
+    let token = token(options, taken.token, environment).or_misuse()?;
+    let state = options.state.clone().map(State::open).transpose().or_misuse()?;
     let clock = Clock::system();
-    let start = match state.as_mut().and_then(State::take) {
+    let start = match state.as_ref().and_then(State::cursor) {
         Some(cursor) => Start::Cursor(cursor),
         None => Some(options.start(&clock)?).filter(|s| *s != Start::Tip).unwrap_or(taken.start),
     };
     let settings = Settings {
-        credentials: Credentials::new(&token, options.ca_file.as_deref())?,
+        credentials: Credentials::new(&token, options.ca_file.as_deref()).or_misuse()?,
         address,
         parameters: options.parameters(),
         start,
@@ -226,6 +215,7 @@ pub(super) fn run(
         place: None,
         written: None,
         state,
+        has_heard: false,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let until = options.seconds.map(Duration::from_secs);
@@ -258,7 +248,7 @@ fn token(
         })?,
     };
     let token = token.trim();
-    ensure!(!token.is_empty(), "the access token is empty");
+    anyhow::ensure!(!token.is_empty(), "the access token is empty");
     Ok(token.to_owned())
 }
 
@@ -282,6 +272,8 @@ struct Tail {
     /// The cursor behind everything that is written.
     written: Option<String>,
     state: Option<State>,
+    /// The server has taken where it was asked to begin.
+    has_heard: bool,
 }
 
 impl Tail {
@@ -304,7 +296,11 @@ impl Tail {
         if let Some(cursor) = self.written.filter(|_| !is_quiet) {
             output::complain(&format!("go on with --cursor {cursor}"));
         }
-        ended.map(|_| ())
+        match (ended, &self.state) {
+            // What was not heard from once began with the file's cursor.
+            (Err(error), Some(state)) if !self.has_heard => Err(state.blamed(error)),
+            (ended, _) => ended.map(|_| ()),
+        }
     }
 
     async fn listen(&mut self, stop: Shared<BoxFuture<'static, ()>>) -> anyhow::Result<End> {
@@ -352,6 +348,7 @@ impl Tail {
 
     /// Answers whether as many events as wanted were heard.
     fn take(&mut self, heard: Heard) -> bool {
+        self.has_heard |= !matches!(heard, Heard::Cut { .. });
         match heard {
             Heard::Events { events, cursor } => {
                 let whole = events.len() as u64;
@@ -401,18 +398,6 @@ async fn at(until: Option<Instant>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn times() {
-        let clock = Clock::fixed(1_768_471_200_000);
-        let check = |text: &str, expected: Option<&str>| {
-            assert_eq!(since(text, &clock).ok().as_deref(), expected, "{text}");
-        };
-        check("15m", Some("2026-01-15T09:45:00.000Z"));
-        check("2026-01-15T10:00:00+01:00", Some("2026-01-15T10:00:00+01:00"));
-        check("yesterday", None);
-        check("99999999999d", None);
-    }
 
     #[test]
     fn gaps() {

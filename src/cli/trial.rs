@@ -11,7 +11,7 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use chrono::DateTime;
 use clap::{Args, ValueEnum};
 use serde_json::json;
@@ -19,6 +19,7 @@ use serde_json::json;
 use super::output;
 use crate::clock::{Clock, Millis};
 use crate::config::Config;
+use crate::config::fault::{Misuse, OrMisuse as _};
 use crate::config::pipeline::PipelineSpec;
 use crate::event::{Chunk, Hold, Message};
 use crate::geo::{Change, Store};
@@ -77,8 +78,9 @@ fn timestamp(text: &str) -> Result<Timestamp, String> {
     let millis = match text.parse::<i128>() {
         Ok(millis) => millis,
         Err(_) => {
-            let time = DateTime::parse_from_rfc3339(text).map_err(|error| {
-                format!("{error}; as in 2016-09-29T22:17:43Z, in milliseconds, or none")
+            let time = DateTime::parse_from_rfc3339(text).map_err(|_says_little| {
+                "a time is as in 2016-09-29T22:17:43Z, or milliseconds since 1970, or none"
+                    .to_owned()
             });
             time?.timestamp_millis().into()
         }
@@ -95,9 +97,9 @@ fn timestamp(text: &str) -> Result<Timestamp, String> {
 /// Where there is no such pipeline, or a file cannot be read.
 pub fn run(config: &Config, options: &Options) -> anyhow::Result<bool> {
     if options.output == Some(Output::Live) && !config.settings.live.on {
-        bail!("the live topic is off: live.on");
+        return Err(Misuse::told("--output live: the live topic is off: live.on"));
     }
-    let spec = pick(config, options.pipeline.as_deref())?;
+    let spec = pick(config, options.pipeline.as_deref()).map_err(Misuse::told)?;
     let mut trial = Trial::new(config, spec, options)?;
     if options.files.is_empty() {
         trial.input(io::stdin().lock())?;
@@ -107,25 +109,27 @@ pub fn run(config: &Config, options: &Options) -> anyhow::Result<bool> {
         if file == Path::new("-") {
             trial.input(io::stdin().lock())?;
         } else {
-            let opened = File::open(file).with_context(named)?;
+            let opened = File::open(file).with_context(named).or_misuse()?;
             trial.input(BufReader::new(opened)).with_context(named)?;
         }
     }
     Ok(trial.is_well)
 }
 
-fn pick<'a>(config: &'a Config, named: Option<&str>) -> anyhow::Result<&'a PipelineSpec> {
+fn pick<'a>(config: &'a Config, named: Option<&str>) -> Result<&'a PipelineSpec, String> {
     let names = || {
         let names: Vec<_> = config.pipelines.iter().map(|spec| spec.name.as_str()).collect();
         names.join(", ")
     };
     match (named, config.pipelines.as_slice()) {
         (None, [only]) => Ok(only),
-        (None, _) => bail!("there are several pipelines: --pipeline takes one of {}", names()),
+        (None, _) => {
+            Err(format!("there are several pipelines: --pipeline takes one of {}", names()))
+        }
         (Some(name), all) => all
             .iter()
             .find(|spec| spec.name == name)
-            .with_context(|| format!("no pipeline `{name}`; there are: {}", names())),
+            .ok_or_else(|| format!("--pipeline: no pipeline `{name}`; there are: {}", names())),
     }
 }
 

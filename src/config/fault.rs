@@ -34,6 +34,32 @@ impl fmt::Display for Fault {
     }
 }
 
+/// An error whose cause is the configuration or the command line, which another try does not mend:
+/// the process ends with another code than after what has failed.
+#[derive(Debug, thiserror::Error)]
+#[error("{0:#}")]
+pub struct Misuse(anyhow::Error);
+
+impl Misuse {
+    /// With this text alone.
+    pub fn told(text: impl Into<String>) -> anyhow::Error {
+        Self(anyhow::Error::msg(text.into())).into()
+    }
+}
+
+/// Tells an error for a [`Misuse`].
+pub trait OrMisuse<T> {
+    /// # Errors
+    /// Those that it had.
+    fn or_misuse(self) -> anyhow::Result<T>;
+}
+
+impl<T, E: Into<anyhow::Error>> OrMisuse<T> for Result<T, E> {
+    fn or_misuse(self) -> anyhow::Result<T> {
+        self.map_err(|error| Misuse(error.into()).into())
+    }
+}
+
 /// A fault found while a plan is made from the values of a pipeline, where file and line are no
 /// longer known: [`crate::config`] finds them by the key.
 #[derive(Debug, Clone, PartialEq, Eq)]

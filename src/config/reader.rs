@@ -85,7 +85,7 @@ impl<'a> Reader<'a> {
             variables: String::new(),
             faults: Vec::new(),
             faulty: Vec::new(),
-            is_torn: false,
+            is_torn: self.is_torn,
             kept: BTreeMap::new(),
         };
         reader.take("", members);

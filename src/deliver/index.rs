@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use bytes::Bytes;
 
 use crate::clock::Clock;
+use crate::config::fault::OrMisuse as _;
 use crate::config::settings::IndexSettings;
 use crate::event::Hold;
 use crate::health::Health;
@@ -105,7 +106,7 @@ impl Index {
         let brake = Brake::new(&settings.brake, clock, metrics.brake_engaged.clone());
         let brake = Arc::new(brake);
         let inner = Inner {
-            client: Client::new(settings)?,
+            client: Client::new(settings).or_misuse()?,
             limit: Limit::new(settings.requests_in_flight_max, metrics.index_concurrency.clone()),
             troubles: Troubles::new(health, metrics.cluster_holds.clone(), brake.clone()),
             brake,

@@ -33,11 +33,14 @@ pub struct Topic {
     /// 0: the broker's default.
     pub replication: u32,
     pub settings: Vec<(&'static str, String)>,
+    /// Where it has to be made; one that is there may have others.
+    pub first_settings: Vec<(&'static str, String)>,
 }
 
 /// Every topic that Sluice reads or writes.
 #[must_use]
 pub fn wanted(settings: &Settings, pipelines: &[PipelineSpec]) -> Vec<Topic> {
+    let source = ("max.message.bytes", source_bytes_max(settings).to_string());
     let mut topics: Vec<_> = pipelines
         .iter()
         .flat_map(|spec| &spec.topics)
@@ -46,6 +49,7 @@ pub fn wanted(settings: &Settings, pipelines: &[PipelineSpec]) -> Vec<Topic> {
             partitions: 0,
             replication: 0,
             settings: Vec::new(),
+            first_settings: vec![source.clone()],
         })
         .collect();
     if settings.live.on {
@@ -61,6 +65,7 @@ pub fn wanted(settings: &Settings, pipelines: &[PipelineSpec]) -> Vec<Topic> {
                 // Cursors by time rest on the broker's clock.
                 ("message.timestamp.type", "LogAppendTime".to_owned()),
             ],
+            first_settings: Vec::new(),
         });
         topics.push(control(&settings.control));
         topics.push(presence(&settings.presence));
@@ -75,8 +80,17 @@ pub fn wanted(settings: &Settings, pipelines: &[PipelineSpec]) -> Vec<Topic> {
             ("retention.ms", dead.retention.as_millis().to_string()),
             ("max.message.bytes", dead.message_bytes_max.to_string()),
         ],
+        first_settings: Vec::new(),
     });
     topics
+}
+
+/// What a source topic of ours takes. The side topics take more than that, since an event grows on
+/// its way; brokers' defaults may be above what these take.
+fn source_bytes_max(settings: &Settings) -> usize {
+    let live = settings.live.on.then_some(settings.live.message_bytes_max);
+    let dead = settings.dead_letter.message_bytes_max;
+    live.map_or(dead, |live| live.min(dead)) / 2
 }
 
 /// One partition, since its order is what the rules rest on; kept for ever, since it is the only
@@ -93,6 +107,7 @@ fn control(control: &ControlSettings) -> Topic {
             // Whether a token has expired is told by the broker's clock alone.
             ("message.timestamp.type", "LogAppendTime".to_owned()),
         ],
+        first_settings: Vec::new(),
     }
 }
 
@@ -114,6 +129,7 @@ fn presence(presence: &PresenceSettings) -> Topic {
             // Whether a lease is held is told by the broker's clock alone.
             ("message.timestamp.type", "LogAppendTime".to_owned()),
         ],
+        first_settings: Vec::new(),
     }
 }
 
@@ -210,7 +226,7 @@ fn new_topic(topic: &Topic) -> NewTopic<'_> {
     };
     let replication = TopicReplication::Fixed(number(topic.replication));
     let mut new = NewTopic::new(&topic.name, number(topic.partitions), replication);
-    for (key, value) in &topic.settings {
+    for (key, value) in topic.settings.iter().chain(&topic.first_settings) {
         new = new.set(key, value);
     }
     new

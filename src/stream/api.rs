@@ -30,6 +30,7 @@ use super::server::{HEAD_TIMEOUT, next, serve_one};
 pub mod access;
 pub mod session;
 pub mod document;
+pub mod areas;
 mod problem;
 mod shapes;
 mod channels;
@@ -38,9 +39,12 @@ mod audit;
 mod connections;
 
 use access::{Access, User};
+use areas::Areas;
 
 /// A request's body: names, descriptions and filters.
 const BODY_BYTES_MAX: usize = 64 * 1024;
+/// Of a request's own id; one request may come to two commands.
+pub const ID_LENGTH_MAX: usize = 60;
 /// Connections at a time; who comes beyond that waits.
 const SOCKETS_MAX: usize = 256;
 
@@ -56,6 +60,8 @@ pub struct Api {
     pub gate: Gate,
     /// What a token's filter may ask for.
     pub fields: Arc<Known>,
+    /// Of what a channel can be made.
+    pub areas: Areas,
     /// What stands before `/v1/streams/…` in the URLs that are shown.
     pub public_url: Arc<str>,
 }

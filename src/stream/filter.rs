@@ -40,7 +40,8 @@
 //!   day alone is its first moment, and only good for `>=` and `<`.
 //! - **Addresses** are compared with an address or a network (CIDR; what is set behind the length of
 //!   its prefix does not count). IPv4 is the network `::ffff:0:0/96` of IPv6, as in the index.
-//! - **Classes of status**: `status = 4xx` and `status_class = 4xx` are the same.
+//! - **Classes of status**: `status = 4xx` and `status_class = 4xx` are the same. A status is any
+//!   three digits from 100 to 999, since gateways have some of their own, so there is a class `9xx`.
 //!
 //! What can never match is a mistake and refused with the reason: an unknown field, a text for a
 //! number, a range with nothing in it. Contradictions are looked for where they are cheap to find

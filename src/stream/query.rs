@@ -12,6 +12,9 @@ use super::shape::Format;
 /// A longer name of a parameter is no slip of the pen.
 const NAME_BYTES_MAX: usize = 24;
 
+/// A longer value may be a secret in the wrong place; no time is longer.
+const VALUE_BYTES_MAX: usize = 35;
+
 /// Where the stream is to begin.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Start {
@@ -84,8 +87,10 @@ impl Query {
     /// # Errors
     /// It is none, or one of its members is as [`Self::read`] refuses it.
     pub fn hear(mut self, message: &str) -> Result<Self, Problem> {
-        let message: serde_json::Map<String, Value> = serde_json::from_str(message)
-            .map_err(|_no_object| bad("the first message is to be a JSON object"))?;
+        let message: serde_json::Map<String, Value> =
+            serde_json::from_str(message).map_err(|_no_object| {
+                bad("the first message is to be a JSON object, as in {\"filter\":\"status = 5xx\"}")
+            })?;
         for (name, value) in message {
             let text = match value {
                 Value::String(text) => text,
@@ -119,7 +124,10 @@ impl Query {
             ("sample", number) => {
                 let one_in = number.parse().ok().filter(|one_in| *one_in > 0);
                 self.one_in = one_in.ok_or_else(|| {
-                    bad("`sample` is a whole number from 1: about one event of so many is sent")
+                    bad(format!(
+                        "`sample` is a whole number from 1: about one event of so many is sent{}",
+                        found(number)
+                    ))
                 })?;
             }
             ("format", "native") => self.format = Format::Native,
@@ -160,8 +168,18 @@ fn truth(name: &str, value: &str) -> Result<bool, Problem> {
 fn moment(text: &str) -> Result<Millis, Problem> {
     let of_text = || Moment::of_text(text).map(|moment| moment.millis);
     text.parse().ok().or_else(of_text).filter(|millis| *millis >= 0).ok_or_else(|| {
-        bad("`since` is a time as in `2026-01-15T10:00:00Z`, or milliseconds since 1970")
+        // The zone's sign, where nobody has written it for a URL.
+        let hint = if text.contains(' ') { "; in a URL `+` is written `%2B`" } else { "" };
+        bad(format!(
+            "`since` is a time as in `2026-01-15T10:00:00Z`, or milliseconds since 1970{}{hint}",
+            found(text)
+        ))
     })
+}
+
+/// What was given instead, unless it is as long as a secret.
+fn found(text: &str) -> String {
+    if text.len() > VALUE_BYTES_MAX { String::new() } else { format!("; found `{text}`") }
 }
 
 /// A request that asks for what cannot be.
@@ -204,10 +222,16 @@ mod tests {
             "since=2026-01-01T01:00:00%2B01:00",
             Ok(Query { start: Start::Since(1_767_225_600_000), ..Query::default() }),
         );
+        let since = |rest: &str| {
+            let time = "a time as in `2026-01-15T10:00:00Z`, or milliseconds since 1970";
+            format!("`since` is {time}{rest}")
+        };
+        check("since=yesterday", Err(&since("; found `yesterday`")));
         check(
-            "since=yesterday",
-            Err("`since` is a time as in `2026-01-15T10:00:00Z`, or milliseconds since 1970"),
+            "since=2026-01-01T01:00:00+01:00",
+            Err(&since("; found `2026-01-01T01:00:00 01:00`; in a URL `+` is written `%2B`")),
         );
+        check(&format!("since={}", "x".repeat(36)), Err(&since("")));
         check(
             "filter=a%3D1&fields=a,%20b.c,&sample=10&format=ecls&compression=zstd&hello=1",
             Ok(Query {
@@ -222,7 +246,7 @@ mod tests {
         );
         check(
             "sample=0",
-            Err("`sample` is a whole number from 1: about one event of so many is sent"),
+            Err("`sample` is a whole number from 1: about one event of so many is sent; found `0`"),
         );
         check("format=xml", Err("`format` is `native` or `ecls`"));
         check("compression=gzip", Err("`compression` is `zstd` or `none`"));
@@ -249,7 +273,10 @@ mod tests {
                 ..Query::default()
             }),
         );
-        check("[]", Err("the first message is to be a JSON object"));
+        check(
+            "[]",
+            Err("the first message is to be a JSON object, as in {\"filter\":\"status = 5xx\"}"),
+        );
         check(r#"{"fields":[1]}"#, Err("`fields` is no list of texts"));
         check(r#"{"filter":{}}"#, Err("`filter` is no object"));
         check(r#"{"key":"secret"}"#, Err("there is no parameter `key`"));

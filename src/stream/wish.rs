@@ -169,7 +169,13 @@ mod tests {
         );
         check(None, &["status_code"], "filter=status_code:200", Ok(["status_code", "some"]));
         check(Some("status_class=5xx"), &["api_name"], "", Ok(["api_name", "some"]));
-        check(Some("status_class=5xx"), &[], "filter=status_class=4xx", Ok(["", "some"]));
+        check(Some("status_class=5xx"), &[], "filter=status=503", Ok(["", "some"]));
+        check(
+            Some("status_class=5xx"),
+            &[],
+            "filter=status_class=4xx",
+            Err("together with the token's own"),
+        );
         check(
             Some("time_to_serve_request>9"),
             &[],

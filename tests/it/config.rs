@@ -12,6 +12,7 @@ use tempfile::TempDir;
 
 mod live;
 mod pipelines;
+mod syntax;
 
 fn folder(files: &[(&str, &str)]) -> TempDir {
     let folder = TempDir::new().unwrap();
@@ -94,9 +95,9 @@ fn faults_name_the_place_the_key_and_what_was_meant() {
         "[index]\nrequest_timeout = 5\ngzip = \"yes\"\nshards = 0\n",
         &[],
         &[
-            "sluice.toml:3: index.gzip: is a string, not `true` or `false`",
             "sluice.toml:2: index.request_timeout: is no duration as in `500ms`, `10s`, `5m`, \
              `24h`, `30d`",
+            "sluice.toml:3: index.gzip: is a string, not `true` or `false`",
             "sluice.toml:4: index.shards: 0 is not within 1 and 1000000",
         ],
     );

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use anyhow::{Context as _, bail};
 
 use crate::clock::Clock;
+use crate::config::fault::OrMisuse as _;
 use crate::config::settings::Settings;
 use crate::stream::api::Api;
 use crate::stream::api::access::Access;
+use crate::stream::api::areas::Areas;
 use crate::stream::api::session::Sessions;
 use crate::stream::control::{Control, Limits};
 use crate::stream::filter::Known;
@@ -23,7 +25,7 @@ use crate::kafka::ASK_TIMEOUT;
 /// It cannot be read, or nobody has made one.
 pub(super) async fn cursor_key(settings: &Settings, control: &Control) -> anyhow::Result<Vec<u8>> {
     if let Some(key) = &settings.stream.cursor_key {
-        return Ok(key.read().context("stream.cursor_key")?.into_bytes());
+        return Ok(key.read().context("stream.cursor_key").or_misuse()?.into_bytes());
     }
     loop {
         // Of what keeps it from being read the control topic's reader tells.
@@ -54,14 +56,16 @@ pub(super) struct Parts {
     pub(super) clock: Clock,
     pub(super) failures: Failures,
     pub(super) fields: Arc<Known>,
+    pub(super) areas: Areas,
 }
 
 /// # Errors
 /// The configured token cannot be read.
 pub(super) fn api(settings: &Settings, parts: Parts, cursor_key: &[u8]) -> anyhow::Result<Api> {
-    let Parts { control, presence, clock, failures, fields } = parts;
+    let Parts { control, presence, clock, failures, fields, areas } = parts;
     let api = &settings.api;
-    let token = api.token.as_ref().map(|token| token.read().context("api.token")).transpose()?;
+    let token = api.token.as_ref().map(|token| token.read().context("api.token")).transpose();
+    let token = token.or_misuse()?;
     let access = Access::new(
         token.as_deref(),
         Sessions::new(cursor_key, api.session_max),
@@ -80,6 +84,7 @@ pub(super) fn api(settings: &Settings, parts: Parts, cursor_key: &[u8]) -> anyho
         access: Arc::new(access),
         gate: Gate::new(failures, &api.proxy.addresses, settings.stream.key_in_query),
         fields,
+        areas,
         public_url: public_url.into(),
     })
 }

@@ -15,6 +15,15 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 /// No answer of the API is larger: a page of channels with all their tokens.
 const ANSWER_BYTES_MAX: usize = 256 * 1024 * 1024;
 
+const NO_BASE: &str = "is no URL as in `https://sluice.example.com`";
+
+/// The URL before `/api/v1/`.
+pub(super) fn base(text: &str) -> Result<Url, &'static str> {
+    let url = Url::parse(text).ok();
+    url.filter(|url| matches!(url.scheme(), "http" | "https") && !url.cannot_be_a_base())
+        .ok_or(NO_BASE)
+}
+
 pub(super) struct Client {
     http: reqwest::Client,
     base: Url,
@@ -23,14 +32,11 @@ pub(super) struct Client {
 
 impl Client {
     /// To `api`, or to where this configuration has it listen.
-    pub(super) fn new(settings: &ApiSettings, api: Option<&str>) -> anyhow::Result<Self> {
+    pub(super) fn new(settings: &ApiSettings, api: Option<&Url>) -> anyhow::Result<Self> {
         let base = match api {
-            Some(text) => Url::parse(text).with_context(|| format!("--api {text}"))?,
+            Some(base) => base.clone(),
             None => Url::parse(&format!("http://{}", reachable(settings.listen)))?,
         };
-        if !matches!(base.scheme(), "http" | "https") || base.cannot_be_a_base() {
-            bail!("--api is no URL as in `https://sluice.example.com`");
-        }
         let Some(token) = &settings.token else {
             bail!(
                 "no administrators' token: set `SLUICE_API_TOKEN`, `SLUICE_API_TOKEN_FILE` or \
@@ -82,7 +88,7 @@ impl Client {
         let mut url = self.base.clone();
         match url.path_segments_mut() {
             Ok(mut segments) => segments.pop_if_empty().extend(["api", "v1"]).extend(path),
-            Err(()) => bail!("--api is no URL as in `https://sluice.example.com`"),
+            Err(()) => bail!("--api {NO_BASE}"),
         };
         Ok(url)
     }

@@ -32,15 +32,31 @@ pub(super) fn channel(channel: &Value) -> String {
     columns(&rows) + &tokens(list(channel, "tokens"))
 }
 
+/// What a token may be held to has a column where one of these is.
 pub(super) fn tokens(tokens: &[Value]) -> String {
-    let head =
-        ["TOKEN", "ENDS IN", "STATUS", "CREATED", "UPDATED", "LAST USED", "EXPIRES", "FILTER"];
-    let mut rows = vec![row(head)];
-    rows.extend(tokens.iter().map(|token| {
-        let cells = ["id", "last_four", "enabled", "created", "updated", "last_used", "expires"];
-        let cells = cells.into_iter().chain(["filter"]);
-        cells.map(|name| cell(token, name)).collect()
-    }));
+    let always = [
+        ("TOKEN", "id"),
+        ("ENDS IN", "last_four"),
+        ("STATUS", "enabled"),
+        ("CREATED", "created"),
+        ("UPDATED", "updated"),
+        ("LAST USED", "last_used"),
+    ];
+    let held = [
+        ("EXPIRES", "expires"),
+        ("CONNECTIONS", "connections_max"),
+        ("FIELDS", "fields"),
+        ("FILTER", "filter"),
+    ];
+    let is_set = |token: &Value, name: &str| token.get(name).is_some_and(|value| !value.is_null());
+    let held = held.into_iter().filter(|(_, name)| tokens.iter().any(|token| is_set(token, name)));
+    let shown: Vec<_> = always.into_iter().chain(held).collect();
+    let mut rows = vec![shown.iter().map(|(head, _)| (*head).to_owned()).collect::<Vec<_>>()];
+    rows.extend(
+        tokens
+            .iter()
+            .map(|token| shown.iter().map(|(_, name)| cell(token, name)).collect::<Vec<_>>()),
+    );
     columns(&rows)
 }
 
@@ -82,6 +98,10 @@ fn cell(of: &Value, name: &str) -> String {
         (_, Value::String(text)) if text.is_empty() => "-".to_owned(),
         // What an administrator wrote must not move the cursor of another's terminal.
         (_, Value::String(text)) => text.replace(char::is_control, " "),
+        (_, Value::Array(list)) => {
+            let parts = list.iter().filter_map(Value::as_str);
+            parts.collect::<Vec<_>>().join(",").replace(char::is_control, " ")
+        }
         (_, other) => other.to_string(),
     }
 }
@@ -116,6 +136,44 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_tokens_are_held_to_is_shown_where_one_is() {
+        let token = |more: Value| {
+            let mut token = json!({ "id": "t1", "last_four": "wxyz", "enabled": true, "created": 0,
+                "updated": 0, "last_used": null, "expires": null, "connections_max": null,
+                "filter": null, "fields": null });
+            for (name, value) in more.as_object().unwrap() {
+                token[name] = value.clone();
+            }
+            token
+        };
+        let check = |of: &[Value], expected: &[&str]| {
+            let text = tokens(of);
+            let held = |line: &str| line.split_once("  LAST USED").map(|(_, rest)| rest.to_owned());
+            let lines: Vec<_> = text.lines().collect();
+            let heads = held(lines[0]).unwrap();
+            let heads = heads.trim_start();
+            assert_eq!(heads, expected[0], "{text}");
+            for (line, expected) in lines[1..].iter().zip(&expected[1..]) {
+                let (_, rest) = line.split_once("Z  -").unwrap_or((line, ""));
+                assert_eq!(rest.trim_start(), *expected, "{text}");
+            }
+            assert_eq!(lines.len(), expected.len());
+        };
+        check(&[token(json!({}))], &["", ""]);
+        check(
+            &[
+                token(json!({ "expires": 1_700_000_000_000_i64, "connections_max": 2 })),
+                token(json!({ "fields": ["status", "api_name"], "filter": "status = 5xx" })),
+            ],
+            &[
+                "EXPIRES               CONNECTIONS  FIELDS           FILTER",
+                "2023-11-14T22:13:20Z  2            -                -",
+                "-                     -            status,api_name  status = 5xx",
+            ],
+        );
+    }
+
+    #[test]
     fn answers_for_people() {
         let token = json!({ "id": "t1", "last_four": "wxyz", "enabled": false, "created": 0,
             "updated": 1_700_000_000_000_i64, "last_used": null, "expires": null,
@@ -130,7 +188,7 @@ mod tests {
         assert!(shown.contains("status       enabled\n"), "{shown}");
         assert!(shown.contains("description  -\n"), "{shown}");
         let row = "t1     wxyz     disabled  1970-01-01T00:00:00Z  2023-11-14T22:13:20Z  -          \
-                   -        status >= 500\n";
+                   status >= 500\n";
         assert!(shown.ends_with(row), "{shown}");
         let new =
             json!({ "channel": of, "token": { "id": "t1", "secret": "s", "url": "ws://x?key=s" } });

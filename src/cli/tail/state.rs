@@ -40,8 +40,19 @@ impl State {
     }
 
     /// The cursor that the file held.
-    pub(super) fn take(&mut self) -> Option<String> {
+    pub(super) fn cursor(&self) -> Option<String> {
         self.cursor.clone()
+    }
+
+    /// The refusal of a cursor that came from the file, with the file's name and the way out.
+    pub(super) fn blamed(&self, error: anyhow::Error) -> anyhow::Error {
+        if self.cursor.is_none() || !error.to_string().contains("cursor") {
+            return error;
+        }
+        error.context(format!(
+            "--state {}: its cursor is refused; without the file it begins anew",
+            self.path.display()
+        ))
     }
 
     /// Keeps a cursor, unless one was kept a moment ago.
@@ -87,13 +98,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("state");
         let mut state = State::open(path.clone()).unwrap();
-        assert_eq!(state.take(), None);
+        assert_eq!(state.cursor(), None);
         state.keep("one").unwrap();
         // A moment later it is only kept where that is asked for.
         state.keep("two").unwrap();
-        assert_eq!(State::open(path.clone()).unwrap().take().as_deref(), Some("one"));
+        assert_eq!(State::open(path.clone()).unwrap().cursor().as_deref(), Some("one"));
         state.keep_now("three").unwrap();
-        assert_eq!(State::open(path.clone()).unwrap().take().as_deref(), Some("three"));
+        assert_eq!(State::open(path.clone()).unwrap().cursor().as_deref(), Some("three"));
         let check = |text: &str, expected: bool| {
             std::fs::write(&path, text).unwrap();
             assert_eq!(State::open(path.clone()).is_ok(), expected, "{text:?}");

@@ -10,7 +10,7 @@ use crate::stream::ids::{ChannelId, CommandId};
 use crate::stream::request::Problem;
 
 use super::access::User;
-use super::problem::{Body, Chosen, Ids, Parameters, not_found};
+use super::problem::{Body, Chosen, Example, Ids, Parameters, not_found};
 use super::shapes::{ChannelShape, Channels, Json, Made, Shaper};
 use super::tokens::{Options, made, new_secret};
 use super::{Api, Asking};
@@ -61,10 +61,14 @@ pub(super) async fn list(
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Generate {
-    /// As in `id:5a1f00`.
+    /// As in `id:5a1f00`: one that a pipeline can make.
     area: String,
     #[serde(default)]
     token: Options,
+}
+
+impl Example for Generate {
+    const EXAMPLE: &str = r#"{"area":"id:5a1f00","token":{"filter":"status = 5xx"}}"#;
 }
 
 /// Makes an area's channel and its first token, in one step. The token's secret is in this answer
@@ -79,6 +83,7 @@ pub(super) async fn generate(
     Body(Generate { area, token }): Body<Generate>,
 ) -> Result<(StatusCode, Json<Made>), Problem> {
     user.change(&area)?;
+    api.areas.check(&area)?;
     let options = token.checked(&api.fields)?;
     let secret = new_secret()?;
     let command = Command::Generate { area, token: TokenSpec::of(&secret, options) };
@@ -106,6 +111,10 @@ pub(super) struct Edit {
     description: Option<String>,
     /// Disabling closes the channel's connections.
     enabled: Option<bool>,
+}
+
+impl Example for Edit {
+    const EXAMPLE: &str = r#"{"name":"Orders","enabled":true}"#;
 }
 
 /// Changes what the body names, and leaves the rest.

@@ -10,13 +10,14 @@ use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use serde::de::DeserializeOwned;
 
+use super::ID_LENGTH_MAX;
 use crate::stream::ids::CommandId;
 use crate::stream::request::Problem;
 
+mod told;
+
 /// How long a body may take to come.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
-/// Of a request's own id; one request may come to two commands.
-const ID_LENGTH_MAX: usize = 60;
 
 /// What is not there, or not for the eyes of the user.
 pub(super) fn not_found() -> Problem {
@@ -36,7 +37,13 @@ pub(super) fn json(body: String) -> Response {
 #[derive(Debug)]
 pub(super) struct Body<T>(pub(super) T);
 
-impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
+/// What is taken from a body.
+pub(super) trait Example: DeserializeOwned {
+    /// A good one, for whoever has sent another.
+    const EXAMPLE: &str;
+}
+
+impl<S: Send + Sync, T: Example> FromRequest<S> for Body<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
@@ -47,7 +54,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
         let bytes = read.map_err(|rejection| unread(&rejection))?;
         serde_json::from_slice(&bytes)
             .map(Self)
-            .map_err(|error| Problem::new(400, "bad-request", format!("the body: {error}")))
+            .map_err(|error| Problem::new(400, "bad-request", told::body(&error, T::EXAMPLE)))
     }
 }
 
@@ -80,8 +87,9 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Parameters<T> 
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let read = Query::<T>::from_request_parts(parts, state).await;
-        read.map(|Query(read)| Self(read))
-            .map_err(|rejection| Problem::new(400, "bad-parameter", rejection.body_text()))
+        read.map(|Query(read)| Self(read)).map_err(|rejection| {
+            Problem::new(400, "bad-parameter", told::query(&rejection.body_text()))
+        })
     }
 }
 

@@ -2,7 +2,8 @@
 
 use axum::extract::{Extension, State};
 use axum::http::StatusCode;
-use serde::Deserialize;
+use serde::de::{Error, Unexpected, Visitor};
+use serde::{Deserialize, Deserializer};
 use utoipa::ToSchema;
 
 use crate::clock::Millis;
@@ -15,7 +16,7 @@ use crate::stream::request::Problem;
 
 use super::access::User;
 use super::channels::{channel_to_change, is_of};
-use super::problem::{Body, Chosen, Ids, not_found};
+use super::problem::{Body, Chosen, Example, Ids, not_found};
 use super::shapes::{Json, Made, NewToken, Shaper, TokenShape, Tokens};
 use super::{Api, Asking, no_random_bits};
 
@@ -25,6 +26,7 @@ use super::{Api, Asking, no_random_bits};
 #[schema(as = TokenOptions)]
 pub(super) struct Options {
     /// From this time on it counts as disabled, in milliseconds since the Unix epoch.
+    #[serde(deserialize_with = "time")]
     expires: Option<Millis>,
     /// Connections at a time, within those of the channel.
     #[schema(minimum = 1)]
@@ -33,6 +35,38 @@ pub(super) struct Options {
     filter: Option<String>,
     /// Only these fields are delivered.
     fields: Option<Vec<String>>,
+}
+
+impl Example for Options {
+    const EXAMPLE: &str = r#"{"expires":1801353600000,"connections_max":2}"#;
+}
+
+/// A time, or `null` for none.
+fn time<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Millis>, D::Error> {
+    struct Time;
+
+    impl<'de> Visitor<'de> for Time {
+        type Value = Option<Millis>;
+
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("milliseconds since 1970 as in `1801353600000`")
+        }
+
+        fn visit_i64<E: Error>(self, value: i64) -> Result<Self::Value, E> {
+            Ok(Some(value))
+        }
+
+        fn visit_u64<E: Error>(self, value: u64) -> Result<Self::Value, E> {
+            let out_of_range = |_| E::invalid_value(Unexpected::Unsigned(value), &self);
+            i64::try_from(value).map(Some).map_err(out_of_range)
+        }
+
+        fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
+            Ok(None)
+        }
+    }
+
+    from.deserialize_any(Time)
 }
 
 impl Options {
@@ -117,6 +151,10 @@ pub(super) async fn show(
 #[schema(as = TokenEdit)]
 pub(super) struct Edit {
     enabled: bool,
+}
+
+impl Example for Edit {
+    const EXAMPLE: &str = r#"{"enabled":false}"#;
 }
 
 /// Enables or disables a token; disabling closes its connections within a second, on every replica.

@@ -27,7 +27,10 @@ pub enum Refusal {
     #[error("the channel has no such token")]
     NoSuchToken,
     /// With how many may be enabled.
-    #[error("of the channel's tokens {0} may be enabled at a time: disable one first")]
+    #[error(
+        "of the channel's tokens {0} may be enabled at a time: disable one first, which closes its \
+         connections; a larger `stream.token_overlap_max` lets listeners change over without a cut"
+    )]
     TokenEnabled(u32),
     #[error("the channel has {0} tokens, as many as are allowed")]
     TokensFull(u32),

@@ -6,7 +6,7 @@ use super::known::{Field, Sort};
 use super::lex::{Word, cut};
 use super::number::{Limits, Number, Order, Range};
 use super::test::{Needle, Network, Test};
-use super::{Fault, Reads};
+use super::{Fault, Reads, never};
 
 /// What each field is asked for, and the test of its values.
 pub(super) type Asked = (Reads, Test);
@@ -26,8 +26,7 @@ pub(super) fn equal(field: &Field, word: &Word) -> Result<Asked, Fault> {
     match field.sort {
         Sort::Number(limits) => {
             if let Some(class) = class(word).filter(|_| limits == Limits::Status) {
-                let first = i64::from(class) * 100;
-                return Ok((Reads::Number, Test::Ranges(vec![Range::integers(first, first + 99)])));
+                return Ok((Reads::Number, Test::Ranges(vec![Range::of_class(class)])));
             }
             ordered(field, Order::Equal, word)
         }
@@ -42,7 +41,7 @@ pub(super) fn equal(field: &Field, word: &Word) -> Result<Asked, Fault> {
         }
         Sort::Class => match class(word) {
             Some(class) => Ok((Reads::Text, Test::Is(format!("{class}xx").into()))),
-            None if is_pattern(word) => text_pattern(word),
+            None if is_pattern(word) => possible(field, word, text_pattern(word)?),
             None => Err(wrong(field, word, "a class of status").hint("as in `4xx`")),
         },
         Sort::Any if !word.is_quoted && Number::of_text(&word.text).is_some() => {
@@ -80,15 +79,14 @@ pub(super) fn ordered(field: &Field, order: Order, word: &Word) -> Result<Asked,
         })?,
     };
     let range = Range::new(order, number).and(&Range::of_limits(limits));
-    if range.is_empty() {
-        let message = format!("`{}` is never so", field.name);
+    if range.is_empty() || limits == Limits::Status && !range.has_integers() {
         let hint = match limits {
             Limits::Integer => "it has 32 bits",
             Limits::Long => "it has 64 bits",
             Limits::Double => "no number is so large",
-            Limits::Status => "it is within 100 and 999",
+            Limits::Status => "it is a whole number within 100 and 999",
         };
-        return Err(Fault::new(word.at, message).hint(hint));
+        return Err(never_so(field, word).hint(hint));
     }
     Ok((reads, Test::Ranges(vec![range])))
 }
@@ -104,7 +102,7 @@ pub(super) fn part(field: &Field, part: Part, word: &Word) -> Result<Asked, Faul
                 Part::Contains { in_either_case: false } => Test::Contains(Needle::new(&word.text)),
                 Part::Contains { in_either_case: true } => Test::ContainsInEitherCase(text()),
             };
-            return Ok((Reads::Text, test));
+            return possible(field, word, (Reads::Text, test));
         }
         Sort::Object => return Err(no_value(field, word.at)),
         Sort::Address => "a network goes with `=`, as in `10.0.0.0/8`",
@@ -166,6 +164,14 @@ fn text_pattern(word: &Word) -> Result<Asked, Fault> {
     Ok((Reads::Text, test))
 }
 
+/// Refuses a test that no class of status passes.
+fn possible(field: &Field, word: &Word, (reads, test): Asked) -> Result<Asked, Fault> {
+    if field.sort == Sort::Class && never::statuses(&test).is_none() {
+        return Err(never_so(field, word).hint("it is one of `1xx` to `9xx`"));
+    }
+    Ok((reads, test))
+}
+
 /// Milliseconds since 1970.
 fn time(field: &Field, order: Order, word: &Word) -> Result<i64, Fault> {
     const DAY_BYTES: usize = "2026-01-15".len();
@@ -187,6 +193,10 @@ fn time(field: &Field, order: Order, word: &Word) -> Result<i64, Fault> {
 fn wrong(field: &Field, word: &Word, expected: &str) -> Fault {
     let message = format!("expected {expected} for `{}`, found `{}`", field.name, cut(&word.text));
     Fault::new(word.at, message)
+}
+
+fn never_so(field: &Field, word: &Word) -> Fault {
+    Fault::new(word.at, format!("`{}` is never so", field.name))
 }
 
 fn no_order(field: &Field, at: usize) -> Fault {

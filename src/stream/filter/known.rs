@@ -211,6 +211,11 @@ fn of_kind(kind: Kind) -> Type {
     }
 }
 
+/// Whether a field is the status, which is a whole number always.
+pub(super) fn is_status(name: &str) -> bool {
+    name == schema::STATUS.name()
+}
+
 fn is_within(name: &str, parent: &str) -> bool {
     name.strip_prefix(parent).is_some_and(|rest| rest.starts_with('.'))
 }

@@ -70,6 +70,12 @@ impl Range {
         Self { integers: (from, to), from: from as f64, to: to as f64, includes: (true, true) }
     }
 
+    /// `4xx`
+    pub(super) fn of_class(digit: u8) -> Self {
+        let first = i64::from(digit) * 100;
+        Self::integers(first, first + 99)
+    }
+
     pub(super) fn of_limits(limits: Limits) -> Self {
         match limits {
             Limits::Integer => Self {
@@ -164,7 +170,11 @@ impl Range {
     pub(super) fn is_empty(&self) -> bool {
         let has_doubles =
             self.from < self.to || self.from == self.to && self.includes.0 && self.includes.1;
-        self.integers.0 > self.integers.1 && !has_doubles
+        !self.has_integers() && !has_doubles
+    }
+
+    pub(super) fn has_integers(&self) -> bool {
+        self.integers.0 <= self.integers.1
     }
 }
 

@@ -6,6 +6,11 @@ use memchr::memmem::Finder;
 
 use super::number::Range;
 
+/// The values of `status_class`. Gateways answer with statuses of their own beyond 599 (999 is a
+/// known one), so each first digit of a status is a class.
+pub(super) const CLASSES: [&str; 9] =
+    ["1xx", "2xx", "3xx", "4xx", "5xx", "6xx", "7xx", "8xx", "9xx"];
+
 /// A value in its slot. Texts are ranges of [`super::Slots`]' own bytes.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Value {

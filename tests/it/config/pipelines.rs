@@ -51,11 +51,6 @@ fn faults_of_a_pipeline() {
          [redact]\nextra_headers = [\"x-pin\", \"-\", \" \"]\n[export]\nindex = [\"--billing\"]\n\
          [[geo]]\nfrom = \"client_ip\"\ninto = \"h\"\n",
         &[
-            &file("6: redact.extra_headers[1]: `-` has neither letter nor digit"),
-            &file("6: redact.extra_headers[2]: ` ` has neither letter nor digit"),
-            &file("8: export.index: no field `-billing` (did you mean `@billing`?)"),
-            &file("11: geo[0].into: `h` holds promoted fields (as in `client_geoip`)"),
-            &file("4: id.from: `event_id` is written by Sluice (a field that the gateway writes)"),
             &file(
                 "2: extra[0]: `h` is written by Sluice, or within what is (only foreign fields are \
                  declared here)",
@@ -69,6 +64,11 @@ fn faults_of_a_pipeline() {
                  declared here)",
             ),
             &file("2: extra[3]: `@all` names a group (only foreign fields are declared here)"),
+            &file("4: id.from: `event_id` is written by Sluice (a field that the gateway writes)"),
+            &file("6: redact.extra_headers[1]: `-` has neither letter nor digit"),
+            &file("6: redact.extra_headers[2]: ` ` has neither letter nor digit"),
+            &file("8: export.index: no field `-billing` (did you mean `@billing`?)"),
+            &file("11: geo[0].into: `h` holds promoted fields (as in `client_geoip`)"),
         ],
     );
 }
@@ -98,11 +98,11 @@ fn faults_that_rest_on_others_of_the_file() {
                 "4: redact.rules[0].field: names no single target (one of `field`, `field` with \
                    `path`, `field` with `pattern`, `header`, `query_parameter`)",
             ),
+            &file("6: redact.rules[2]: the same place as `redact.rules[1]`"),
             &file(
                 " redact.hash_key: missing, but `redact.rules[2].action` is `hash` (set it to \
                    a random secret, and keep it: another key, other hashes)",
             ),
-            &file("6: redact.rules[2]: the same place as `redact.rules[1]`"),
         ],
     );
     // What a torn file does not say, it may have meant to.

@@ -7,9 +7,11 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 use sluice::clock::Clock;
+use sluice::config::pipeline::PipelineSpec;
 use sluice::config::settings::{ApiSettings, RoleSettings};
 use sluice::health::Health;
 use sluice::stream::api::access::Access;
+use sluice::stream::api::areas::Areas;
 use sluice::stream::api::session::Sessions;
 use sluice::stream::api::{self, Api};
 use sluice::stream::control::Limits;
@@ -121,6 +123,7 @@ impl Replica {
             )),
             gate: gate(&proxies),
             fields: Arc::new(Known::default()),
+            areas: Areas::of_pipelines([&PipelineSpec::new("a")]),
             public_url: "ws://streams.example".into(),
         };
         parts.spawn(api::serve(listener, administered, stop.clone()));
@@ -260,6 +263,7 @@ async fn answers_of_the_api() {
     let again = check(("POST", "/channels/c1/tokens"), "{}", (409, "token_enabled")).await;
     assert!(again["detail"].as_str().unwrap().contains("disable one first"), "{again}");
     check(("POST", "/channels"), r#"{"area":""}"#, (400, "malformed")).await;
+    check(("POST", "/channels"), r#"{"area":"acme"}"#, (400, "no-such-area")).await;
     check(("POST", "/channels"), r#"{"aria":"x"}"#, (400, "bad-request")).await;
     check(("POST", "/channels"), "", (400, "bad-request")).await;
     check(("POST", "/channels/c9/tokens"), "{}", (404, "no_such_channel")).await;

@@ -175,6 +175,34 @@ async fn every_error_is_a_problem_document() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_wrong_is_said_with_what_was_expected() {
+    let kafka = kafka();
+    let replica = Replica::start(&kafka, "one").await;
+    replica.ask("POST", "/channels", json!({ "area": "id:a" })).await;
+    for (line, body, says) in [
+        ("POST /channels", "{", "is no JSON"),
+        (
+            "POST /channels",
+            "{}",
+            "has no `area`, at line 1, column 2 (as in {\"area\":\"id:5a1f00\"",
+        ),
+        ("POST /channels", r#"{"area":7}"#, "is to have a text, and has integer `7`"),
+        (
+            "POST /channels/c1/tokens",
+            r#"{"expires":"2099-01-01T00:00:00Z"}"#,
+            "is to have milliseconds since 1970 as in `1801353600000`, and has a text",
+        ),
+        ("GET /channels?limit=many", "", "`limit` is a whole number from 0 on"),
+        ("GET /audit?before=-1", "", "`before` is a whole number from 0 on"),
+    ] {
+        let answer = api(&replica, line, &[&format!("Authorization: Bearer {ADMIN}")], body).await;
+        let told = answer.body["detail"].as_str().unwrap();
+        assert_eq!(answer.status, 400, "{line} {body}: {told}");
+        assert!(told.contains(says), "{line} {body}: {told}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn t7_what_a_token_may_hear_is_taken_and_shown() {
     let kafka = kafka();
     let replica = Replica::start(&kafka, "one").await;

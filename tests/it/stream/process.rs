@@ -150,20 +150,21 @@ async fn channels_and_tokens_are_made_shown_and_switched_by_command() {
     check(&["channels", "create", "id:acme"], 1, "error: the area has a channel already: c1").await;
     check(&["channels", "create", "id:b", "--filter", "statis = 1"], 1, "did you mean `status`?")
         .await;
-    check(&["channels", "create", "id:b", "--expires", "soon"], 1, "--expires soon").await;
     check(&["channels", "list"], 0, "Channel for id:acme").await;
     check(&["channels", "edit", "c1", "--name", "Mine", "--description", "of all"], 0, "of all")
         .await;
-    check(&["channels", "edit", "c1"], 1, "nothing to change").await;
     check(&["channels", "disable", "c1"], 0, "disabled").await;
     check(&["channels", "enable", "c1"], 0, "status       enabled").await;
     check(&["channels", "show", "c9"], 1, "there is no such thing").await;
     check(&["channels", "show", "../session"], 1, "there is no such thing").await;
-    check(&["tokens", "create", "c1"], 1, "disable one first").await;
+    let full = "disable one first, which closes its connections; a larger \
+                `stream.token_overlap_max` lets listeners change over without a cut";
+    check(&["tokens", "create", "c1"], 1, full).await;
     check(&["tokens", "disable", "c1", "t1"], 0, "disabled").await;
     let filter = ["tokens", "create", "c1", "--filter", "status >= 500", "--field", "status"];
     check(&filter, 0, "token t2, shown this once").await;
-    let (listed, _) = check(&["tokens", "list", "c1"], 0, "status >= 500").await;
+    check(&["channels", "show", "c1"], 0, "FIELDS  FILTER\n").await;
+    let (listed, _) = check(&["tokens", "list", "c1"], 0, "  status  status >= 500\n").await;
     assert_eq!(listed.lines().count(), 3, "{listed}");
     check(&["tokens", "enable", "c1", "t1"], 1, "disable one first").await;
     // Asked for again under one id, it is made once and its secret is not told again.
@@ -176,12 +177,11 @@ async fn channels_and_tokens_are_made_shown_and_switched_by_command() {
 
     // What keeps a command from asking at all.
     let (code, _, err) = done(served.command(&["channels", "list"])).await;
-    assert_eq!(code, 1);
+    assert_eq!(code, 2);
     assert!(err.contains("SLUICE_API_TOKEN"), "{err}");
     let nowhere = format!("http://{}", free_address());
     check(&["--config", "none.toml", "channels", "list"], 2, "cannot be read").await;
     check(&["channels", "list", "--api", &nowhere], 1, "refused").await;
-    check(&["channels", "list", "--api", "sluice.example"], 1, "--api").await;
     let mut wrong = served.command(&["channels", "list"]);
     wrong.env("SLUICE_API_TOKEN", "wrong");
     let (code, _, err) = done(wrong).await;

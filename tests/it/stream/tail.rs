@@ -283,20 +283,18 @@ async fn what_can_never_go_well_ends_it_with_the_reason() {
         assert_eq!((status.code(), out.as_str()), (Some(1), ""), "{told}");
         assert_eq!(told, format!("error: {expected}\n"));
     };
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("state");
+    std::fs::write(&state, "x\n").unwrap();
+    let state = state.to_str().unwrap();
     check(&stream, "b4d", &[], "401: an access token that is enabled is needed");
     check(&stream, "good", &["--cursor", "x"], "409: no cursor of ours");
     check(&format!("{stream}?nonsense=1"), "good", &[], "400: there is no parameter `nonsense`");
-    check(
-        "ftp://secret",
-        "good",
-        &[],
-        "a stream's URL begins with `wss://`, `ws://`, `https://` or `http://`",
+    // Whose cursor it is that is refused, and what else is not the file's.
+    let refused = format!(
+        "--state {state}: its cursor is refused; without the file it begins anew: 409: no cursor \
+         of ours"
     );
-    check(&stream, "", &[], "the access token is empty");
-    check(
-        &stream,
-        "good",
-        &["--since", "soon"],
-        "--since wants a time as in `2026-01-15T10:00:00Z`, or a duration as in `15m`: premature end of input",
-    );
+    check(&stream, "good", &["--state", state], &refused);
+    check(&stream, "b4d", &["--state", state], "401: an access token that is enabled is needed");
 }

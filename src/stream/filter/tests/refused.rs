@@ -60,8 +60,18 @@ fn never() {
     check("bytes_sent = many", 14, "expected a number for `bytes_sent`, found `many`");
     check("bytes_sent = 5*", 14, "expected a number for `bytes_sent`, found `5*`");
     check("bytes_sent prefix 5", 19, "`bytes_sent` is no text (compare it with `<` or `>`)");
-    check("status = 99", 10, "`status` is never so (it is within 100 and 999)");
-    check("status in (200, 2000)", 17, "`status` is never so (it is within 100 and 999)");
+    let status = "`status` is never so (it is a whole number within 100 and 999)";
+    check("status = 99", 10, status);
+    check("status in (200, 2000)", 17, status);
+    check("status > 999", 10, status);
+    check("status = 404.5", 10, status);
+    check("status < 100", 10, status);
+    let class = "`status_class` is never so (it is one of `1xx` to `9xx`)";
+    check("status_class:40*", 14, class);
+    check("status_class prefix 0", 21, class);
+    check("status_class prefix 4X", 21, class);
+    check("status_class contains~ error", 24, class);
+    check("status_class in (4xx, 50*)", 23, class);
     check(
         "billing.trial_period_days > 2147483648",
         29,
@@ -124,6 +134,10 @@ fn contradictions() {
         55,
         &ranges("status"),
     );
+    check("status > 404 and status < 405", 18, &ranges("status"));
+    check("status_class = 4xx and status_class = 5xx", 24, &ranges("status"));
+    check("status_class in (2xx, 3xx) and status >= 400", 32, &ranges("status"));
+    check("status < 400 and status_class:5*", 18, &ranges("status"));
     check("datetime < 2026-01-01 and datetime >= 2026-01-01", 27, &ranges("datetime"));
     let opposite = "this is the opposite of a condition before it";
     check("host = a and host != a", 14, opposite);
@@ -136,6 +150,10 @@ fn contradictions() {
         "host = a and host = b",
         "bytes_sent > 5 or bytes_sent < 3",
         "bytes_sent > 5 and not bytes_sent > 7",
+        // Statuses beyond those of HTTP come from gateways, and are events like others.
+        "status_class = 9xx and status >= 950",
+        "status_class contains~ X and status > 404 and status <= 405",
+        "status_class:* and status_class != 4xx",
     ] {
         assert!(Filter::parse(fine, &known()).is_ok(), "{fine}");
     }
