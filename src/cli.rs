@@ -34,7 +34,7 @@ const EXIT_MISUSE: u8 = 2;
     name = "sluice",
     version,
     about = "Kafka to Elasticsearch for API gateways: every event counted, nothing lost, nothing doubled",
-    after_help = "Exit codes: 0 done, 1 failed, 2 the configuration or the command line is at fault."
+    after_help = "Exit codes: 0 done, 1 failed or refused by a server, 2 the configuration or the command line is at fault."
 )]
 struct Arguments {
     /// The configuration file [default: $SLUICE_CONFIG, then ./sluice.toml, then every default]
