@@ -79,7 +79,7 @@ pub(super) async fn run(
     // Dropped at the end, after the last stream.
     let stop = CancellationToken::new();
     let _stop_readers = stop.clone().drop_guard();
-    for component in [Component::Control, Component::Presence] {
+    for component in [Component::Control, Component::Presence, Component::Stream] {
         health.set(component, Err("its topic was not read yet".to_owned()));
     }
     let log = LogSettings::new(settings.kafka.clone(), settings.control.topic.clone());

@@ -9,7 +9,7 @@ use axum::http::header;
 use axum::middleware::from_fn;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
+use tokio_util::task::TaskTracker;
 
 use crate::metrics::stream::StreamMetrics;
 
@@ -38,15 +38,13 @@ fn closing(problem: Problem) -> ([(header::HeaderName, &'static str); 1], Proble
     ([(header::CONNECTION, "close")], problem)
 }
 
-/// Serves on a listener that stays the caller's, for as long as this is polled.
+/// Serves on a listener that stays the caller's, for as long as this is polled. Whoever has come by
+/// then has an answer still.
 pub async fn serve(listener: &TcpListener, router: Router) -> Infallible {
     let places = Arc::new(Semaphore::new(SOCKETS_MAX));
-    let mut open = JoinSet::new();
+    let open = TaskTracker::new();
     loop {
-        let (socket, peer) = tokio::select! {
-            Some(_) = open.join_next() => continue,
-            next = next(listener, &places) => next,
-        };
+        let (socket, peer) = next(listener, &places).await;
         open.spawn(serve_one(socket, (peer, HEAD_TIMEOUT), router.clone()));
     }
 }

@@ -1,11 +1,7 @@
 //! A process that is killed, and the one that follows it: until the group gives it partitions it
 //! says what it waits for.
 
-use std::net::SocketAddr;
 use std::time::Duration;
-
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
 use crate::stream::process::Served;
 use crate::stream::upstream::index;
@@ -17,19 +13,12 @@ const SETTINGS: &str = "roles = [\"ingest\"]\nkafka.session_timeout = \"12s\"\n"
 const WAITING: &str = "waiting for the consumer group sluice to assign partitions; a member that \
                        was killed holds them up to kafka.session_timeout";
 
-/// What `/readyz` says when it says what is looked for.
-async fn says(http: SocketAddr, wanted: &str) {
+/// Returns when `/readyz` says this.
+async fn says(of: &Served, wanted: &str) {
     let mut ticks = tokio::time::interval(Duration::from_millis(20));
     let said = async {
-        loop {
+        while !of.readiness().await.contains(wanted) {
             ticks.tick().await;
-            let Ok(mut socket) = TcpStream::connect(http).await else { continue };
-            socket.write_all(b"GET /readyz HTTP/1.0\r\n\r\n").await.unwrap();
-            let mut answer = String::new();
-            socket.read_to_string(&mut answer).await.unwrap();
-            if answer.contains(wanted) {
-                return;
-            }
         }
     };
     tokio::time::timeout(Duration::from_secs(40), said).await.expect(wanted);
@@ -46,10 +35,10 @@ async fn who_follows_a_killed_process_says_what_it_waits_for() {
     killed.kill();
     let mut next = Served::with_index(&kafka, SETTINGS, &index.url());
     next.run();
-    says(next.http, WAITING).await;
+    says(&next, WAITING).await;
     kafka.produce(0, [Some(EVENT)]);
     until("the next has the partition", || index.documents().len() == 2).await;
-    says(next.http, "ready\n").await;
+    says(&next, "ready\n").await;
     let log = next.ended();
     assert_eq!(log.matches(WAITING).count(), 1, "{log}");
 }
@@ -64,8 +53,8 @@ async fn one_process_too_many_waits_for_nothing() {
     until("the first has the partition", || index.documents().len() == 1).await;
     let mut second = Served::with_index(&kafka, SETTINGS, &index.url());
     second.run();
-    says(second.http, WAITING).await;
-    says(second.http, "ready\n").await;
+    says(&second, WAITING).await;
+    says(&second, "ready\n").await;
     let (first, second) = (first.ended(), second.ended());
     assert!(first.contains("partitions are ours partitions=1"), "{first}");
     assert!(!second.contains("partitions are ours partitions=1"), "{second}");

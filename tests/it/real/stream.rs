@@ -7,6 +7,8 @@ use std::ops::Range;
 use serde_json::{Value, json};
 use sluice::deliver::index::client::Client as HttpClient;
 use sluice::deliver::mirror::partition_of;
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
 
 use super::world::{Kind, Running, Timed, World, listener};
@@ -82,6 +84,10 @@ impl Site {
         self.world.until(&format!("{name} has read its topics"), |_| {
             let (status, _) = self.try_ask(api, "", ("GET", "/connections"), &json!({}))?;
             (status == 200).then_some(())
+        });
+        // Whoever wants a stream before that is turned away.
+        self.world.until(&format!("{name} serves streams"), |_| {
+            self.runtime.block_on(dictionary(streams)).filter(|answer| answer.contains(" 200 "))
         });
         Replica { running, http: listener(port), streams, api }
     }
@@ -163,6 +169,15 @@ impl Site {
     fn live_topic(&self) -> String {
         format!("{}-live", self.world.name)
     }
+}
+
+/// The answer of a listener of streams, as far as its first line.
+async fn dictionary(streams: SocketAddr) -> Option<String> {
+    let mut socket = TcpStream::connect(streams).await.ok()?;
+    socket.write_all(b"GET /v1/dictionary HTTP/1.1\r\nHost: x\r\n\r\n").await.ok()?;
+    let mut line = String::new();
+    BufReader::new(socket).read_line(&mut line).await.ok()?;
+    Some(line)
 }
 
 /// Asks as the administrator.

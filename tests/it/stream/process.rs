@@ -12,7 +12,7 @@ use sluice::stream::control::{AdminToken, Digest, session_secret};
 use tempfile::TempDir;
 use tokio::time::timeout;
 
-use super::administration::{ask, kafka};
+use super::administration::{ask, kafka, try_ask};
 use super::*;
 use crate::support::ports::free_port;
 use crate::support::rig::{DEAD, EVENTS};
@@ -77,6 +77,28 @@ impl Served {
         self.process = Some(self.command(&["run"]).stdout(out).stderr(err).spawn().unwrap());
     }
 
+    /// Returns when administrators are served: before that they are turned away.
+    pub(crate) async fn serves(&self) {
+        let mut ticks = tokio::time::interval(Duration::from_millis(20));
+        let served = async {
+            let ask = || try_ask(self.api, "", "GET", "/channels", "");
+            while ask().await.is_none_or(|(status, _)| status == 503) {
+                ticks.tick().await;
+            }
+        };
+        timeout(Duration::from_secs(60), served).await.expect("served");
+    }
+
+    /// What `/readyz` says.
+    pub(crate) async fn readiness(&self) -> String {
+        let mut answer = String::new();
+        if let Ok(mut socket) = TcpStream::connect(self.http).await {
+            socket.write_all(b"GET /readyz HTTP/1.0\r\n\r\n").await.unwrap();
+            socket.read_to_string(&mut answer).await.unwrap();
+        }
+        answer
+    }
+
     /// As `kill -9` does.
     pub(crate) fn kill(&mut self) {
         let mut process = self.process.take().unwrap();
@@ -131,7 +153,7 @@ async fn channels_and_tokens_are_made_shown_and_switched_by_command() {
     let token = admin_token(&kafka).await;
     let mut served = Served::start(&kafka);
     served.run();
-    until("it listens", || std::net::TcpStream::connect(served.api).is_ok()).await;
+    served.serves().await;
     let run = async |arguments: &[&str]| {
         let mut command = served.command(arguments);
         command.env("SLUICE_API_TOKEN", &token);
@@ -212,24 +234,12 @@ async fn a_process_of_streams_alone_needs_no_index_and_takes_no_event() {
     let token = admin_token(&kafka).await;
     let mut served = Served::start_with(&kafka, "roles = [\"stream\"]\n");
     served.run();
-    let ready = async || {
-        let socket = TcpStream::connect(served.http).await;
-        let Ok(mut socket) = socket else { return false };
-        socket.write_all(b"GET /readyz HTTP/1.0\r\n\r\n").await.unwrap();
-        let mut answer = String::new();
-        socket.read_to_string(&mut answer).await.unwrap();
-        answer.starts_with("HTTP/1.0 200")
-    };
-    let mut ticks = tokio::time::interval(Duration::from_millis(20));
-    let is_ready = async {
-        while !ready().await {
-            ticks.tick().await;
-        }
-    };
-    timeout(Duration::from_secs(60), is_ready).await.expect("ready");
+    served.serves().await;
     let (status, made) =
         ask(served.api, &token, "POST", "/channels", r#"{"area":"id:acme"}"#).await;
     assert_eq!(status, 201, "{made}");
+    let readiness = served.readiness().await;
+    assert!(!readiness.is_empty() && !readiness.contains("index: "), "{readiness}");
     let log = served.ended();
     assert!(log.contains("\"ended\"") || log.contains("ended consumed=0 "), "{log}");
 }
@@ -240,7 +250,7 @@ async fn no_secret_is_ever_logged() {
     let token = admin_token(&kafka).await;
     let mut served = Served::start(&kafka);
     served.run();
-    until("it listens", || std::net::TcpStream::connect(served.api).is_ok()).await;
+    served.serves().await;
     let body = r#"{"area":"id:acme"}"#;
     let (status, made) = ask(served.api, &token, "POST", "/channels", body).await;
     assert_eq!(status, 201, "{made}");
