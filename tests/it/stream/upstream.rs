@@ -11,6 +11,7 @@ use tokio::time::timeout;
 use super::process::Served;
 use super::*;
 use crate::support::fake_index::{ALWAYS, FakeIndex, When, request};
+use crate::support::rig::Live;
 
 const EVENTS: usize = 400;
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -78,4 +79,27 @@ async fn a_listener_anywhere_is_told_that_no_events_are_taken() {
     assert_eq!(heard, (0..EVENTS).collect::<Vec<_>>());
     let log = served.ended();
     assert!(log.contains("no events are taken") && log.contains("events are taken again"), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn markers_are_no_events_to_whoever_listens_or_catches_up() {
+    // One ring holds everything, the other next to nothing.
+    for ring_bytes_max in [1 << 20, 4_000] {
+        let rig = Rig::start(ring_bytes_max).await;
+        let live = Live::new(&rig.kafka.settings);
+        for from in [0, 50] {
+            rig.go_live(from..from + 50);
+            live.put_marker(rig.partition);
+        }
+        let mut client = rig.client("ndjson", "key=good&earliest").await;
+        let mut heard = client.events(100).await;
+        live.put_marker(rig.partition);
+        rig.go_live(100..110);
+        heard.extend(client.events(10).await);
+        assert_eq!(numbers(&heard), (0..110).collect::<Vec<_>>());
+        // A marker stands right behind the cursor.
+        let cursor = heard[99]["cursor"].as_str().unwrap();
+        let mut next = rig.client("sse", &format!("key=good&cursor={cursor}")).await;
+        assert_eq!(numbers(&next.events(10).await), (100..110).collect::<Vec<_>>());
+    }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use prometheus::Registry;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
-use rdkafka::message::{Headers, Message as _};
+use rdkafka::message::{Header, Headers, Message as _, OwnedHeaders};
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer as _};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
@@ -176,6 +176,18 @@ impl Live {
             let sent = self.0.send(record.key(area).payload(lines));
             sent.map_err(|(error, _)| error).unwrap();
         }
+        self.0.flush(PATIENCE).unwrap();
+    }
+
+    /// Puts a marker into a partition, as a process writes it that takes no events.
+    pub(crate) fn put_marker(&self, partition: i32) {
+        let header = |key, value| Header { key, value: Some(value) };
+        let headers = OwnedHeaders::new()
+            .insert(header("sluice.upstream", "stalled"))
+            .insert(header("sluice.writer", "w"));
+        let record = BaseRecord::<str, str>::to(LIVE).partition(partition);
+        let sent = self.0.send(record.payload("").headers(headers));
+        sent.map_err(|(error, _)| error).unwrap();
         self.0.flush(PATIENCE).unwrap();
     }
 }
