@@ -107,9 +107,14 @@ impl Block {
             return Arc::clone(frames);
         }
         let frames = Arc::new(make());
-        self.cost.fetch_add(frames.len_bytes() + OVERHEAD_BYTES, Ordering::Relaxed);
+        self.grow(frames.len_bytes() + OVERHEAD_BYTES);
         all.push((key, Arc::clone(&frames)));
         frames
+    }
+
+    /// Something of so many bytes is kept beside it.
+    pub(super) fn grow(&self, bytes: usize) {
+        self.cost.fetch_add(bytes, Ordering::Relaxed);
     }
 
     /// Which of its events pass which filter, as far as anybody has asked.

@@ -36,9 +36,12 @@ pub struct Flow {
     pub dropped: AtomicU64,
     /// Events that did not pass the filter.
     pub filtered: AtomicU64,
-    /// As of the last status, in ms.
+    /// As of the last status, in ms; [`LAG_UNKNOWN`] where nobody can know it.
     pub lag_ms: AtomicU64,
 }
+
+/// In a [`Flow`]: how far behind the listener is cannot be known at the moment.
+pub const LAG_UNKNOWN: u64 = u64::MAX;
 
 impl Flow {
     #[must_use]
@@ -49,7 +52,7 @@ impl Flow {
             bytes: of(&self.bytes),
             dropped: of(&self.dropped),
             filtered: of(&self.filtered),
-            lag_ms: of(&self.lag_ms),
+            lag_ms: Some(of(&self.lag_ms)).filter(|lag| *lag != LAG_UNKNOWN),
         }
     }
 }
@@ -62,7 +65,8 @@ pub struct Figures {
     pub bytes: u64,
     pub dropped: u64,
     pub filtered: u64,
-    pub lag_ms: u64,
+    /// `None` where nobody can know it.
+    pub lag_ms: Option<u64>,
 }
 
 /// The open streams; clones share them.
@@ -227,10 +231,12 @@ mod tests {
     #[test]
     fn figures_are_those_of_the_flow() {
         let flow = Flow::default();
-        assert_eq!(flow.figures(), Figures::default());
+        assert_eq!(flow.figures(), Figures { lag_ms: Some(0), ..Figures::default() });
         flow.events.fetch_add(3, Ordering::Relaxed);
         flow.lag_ms.store(7, Ordering::Relaxed);
-        assert_eq!(flow.figures(), Figures { events: 3, lag_ms: 7, ..Figures::default() });
+        assert_eq!(flow.figures(), Figures { events: 3, lag_ms: Some(7), ..Figures::default() });
+        flow.lag_ms.store(LAG_UNKNOWN, Ordering::Relaxed);
+        assert_eq!(flow.figures(), Figures { events: 3, ..Figures::default() });
     }
 
     #[tokio::test]

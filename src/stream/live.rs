@@ -107,7 +107,7 @@ pub fn run(live: &LiveTopic, ring: &Ring, health: &Health, stop: &CancellationTo
             Err(error) => format!("{error:#}"),
         };
         if !stop.is_cancelled() {
-            trouble(health, &why);
+            trouble(ring, health, &why);
             std::thread::sleep(AGAIN);
         }
     }
@@ -260,7 +260,7 @@ impl<'a> Reader<'a> {
     }
 
     fn trouble(&mut self, error: &KafkaError) {
-        trouble(self.health, &self.reason(error));
+        trouble(self.ring, self.health, &self.reason(error));
         self.probe_at = Some(Instant::now() + AGAIN);
     }
 
@@ -272,11 +272,12 @@ impl<'a> Reader<'a> {
         match kafka::answers(self.consumer, [self.live.topic.as_str()], OPEN_TIMEOUT) {
             Ok(()) => {
                 self.probe_at = None;
+                self.ring.set_blind(false);
                 self.health.set(Component::Stream, Ok(()));
             }
             Err(reason) => {
                 let reason = self.consumer.context().last().unwrap_or(reason);
-                trouble(self.health, &reason);
+                trouble(self.ring, self.health, &reason);
                 self.probe_at = Some(Instant::now() + AGAIN);
             }
         }
@@ -290,7 +291,8 @@ pub(super) fn is_passing(error: &KafkaError) -> bool {
     })
 }
 
-fn trouble(health: &Health, reason: &str) {
+fn trouble(ring: &Ring, health: &Health, reason: &str) {
+    ring.set_blind(true);
     if health.set(Component::Stream, Err(reason.to_owned())) {
         warn!(reason, "the live topic cannot be read, trying on");
     }

@@ -5,6 +5,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::iter::Peekable;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -63,6 +64,8 @@ pub struct Ring {
     opened: watch::Sender<()>,
     /// What the topic's writers say of themselves.
     standstills: Standstills,
+    /// Its reader has trouble: Kafka may have more than anybody knows of.
+    is_blind: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -109,8 +112,8 @@ struct Wanted {
 impl Ring {
     #[must_use]
     pub fn new(bytes_max: usize) -> Self {
-        let (state, standstills) = Default::default();
-        Self { bytes_max, state, opened: watch::Sender::new(()), standstills }
+        let (state, standstills, is_blind) = Default::default();
+        Self { bytes_max, state, opened: watch::Sender::new(()), standstills, is_blind }
     }
 
     /// Who of those that write to the topic stands still.
@@ -227,9 +230,24 @@ impl Ring {
         Taken::Blocks { blocks, next: ends, has_more: false }
     }
 
-    /// How much of an area follows the places; `None` where the ring does not hold all of it.
+    /// Its reader has trouble, or no more.
+    pub fn set_blind(&self, is_blind: bool) {
+        self.is_blind.store(is_blind, Ordering::Relaxed);
+    }
+
+    /// Whether Kafka may have more than anybody knows of.
+    #[must_use]
+    pub fn is_blind(&self) -> bool {
+        self.is_blind.load(Ordering::Relaxed)
+    }
+
+    /// How much of an area follows the places; `None` where the ring does not hold all of it, or
+    /// where nobody knows what it lacks.
     #[must_use]
     pub fn ahead(&self, area: &str, lanes: &[i32], from: &Places) -> Option<Ahead> {
+        if self.is_blind() {
+            return None;
+        }
         let state = self.state();
         for (lane, partition) in lanes.iter().enumerate() {
             state.partitions.get(partition).filter(|held| from.get(lane).offset >= held.floor)?;

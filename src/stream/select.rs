@@ -57,6 +57,9 @@ pub struct Selection {
     id: u64,
 }
 
+/// What keeping it costs beside its bytes, about.
+const PASSES_OVERHEAD_BYTES: usize = 64;
+
 /// Of each event of a record, whether it passes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Passes(Box<[bool]>);
@@ -185,6 +188,7 @@ impl Selection {
             self.of.state().judge(block, |id| id == self.id || is_shared && is_new(id))
         };
         let own = judged.iter().find(|(id, _)| *id == self.id).map(|(_, own)| Arc::clone(own));
+        block.grow(judged.iter().map(|(_, passes)| passes.0.len() + PASSES_OVERHEAD_BYTES).sum());
         known.extend(judged);
         own.unwrap_or_else(|| Arc::new(Passes(Box::default())))
     }
@@ -240,9 +244,11 @@ mod tests {
         let check = |selection: &Selection, expected: &[bool]| {
             assert_eq!(*selection.passes(&block, true).0, *expected);
         };
+        let before = block.cost();
         check(&get, &[true, false, false]);
         // Judged at the same time.
         assert_eq!(block.passes().len(), 2);
+        assert_eq!(block.cost(), before + 2 * (PASSES_OVERHEAD_BYTES + 3));
         check(&slow, &[false, false, true]);
         check(&same, &[true, false, false]);
     }

@@ -175,7 +175,9 @@ impl<S: Sink, R: Source> Session<S, R> {
             From::Since(time) => match self.bounds(partition, Some(time)).await? {
                 // What Kafka removed may have been of that time too: it is read from its beginning,
                 // and the gap is told then.
-                (low, _, first) if first == low => Ok(Place::of(0)),
+                (low, _, first) if first == low && time < self.shared.clock.now() => {
+                    Ok(Place::of(0))
+                }
                 (_, _, first) => Ok(Place::of(first)),
             },
             From::Places(_) if place > end => {

@@ -284,7 +284,7 @@ async fn a_connection_to_another_replica_is_seen_and_closed() {
     let (one, other) = (Replica::start(&kafka, "r1").await, Replica::start(&kafka, "r2").await);
     let mut opened = one.enter(FIVE).await.unwrap();
     let kept = one.enter(FIVE).await.unwrap();
-    let figures = Figures { events: 7, bytes: 900, dropped: 1, filtered: 2, lag_ms: 30 };
+    let figures = Figures { events: 7, bytes: 900, dropped: 1, filtered: 2, lag_ms: Some(30) };
     opened.flow.events.store(7, Ordering::Relaxed);
     opened.flow.bytes.store(900, Ordering::Relaxed);
     opened.flow.dropped.store(1, Ordering::Relaxed);

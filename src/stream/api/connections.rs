@@ -40,7 +40,8 @@ struct Connection {
     filter: Option<String>,
     since: Millis,
     renewed: Millis,
-    lag_ms: u64,
+    /// `null` where nobody can know it at the moment.
+    lag_ms: Option<u64>,
     events_per_s: Option<f64>,
     events: u64,
     bytes: u64,

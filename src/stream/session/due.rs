@@ -10,10 +10,12 @@ use super::messages::{Gap, Status};
 use super::{OPEN_MAX, Session, TURN_BYTES_MIN, farewell};
 use crate::clock::Millis;
 use crate::metrics::stream::GapCause;
+use crate::stream::connections::LAG_UNKNOWN;
 use crate::stream::end::End;
 use crate::stream::frames::{Message, Opcode, Transport, put_header};
 use crate::stream::io::{Sink, Source};
 use crate::stream::place::Places;
+use crate::stream::ring::Ahead;
 
 /// Who takes no byte for so long keeps only the message that it is in the middle of.
 const STALL: Duration = Duration::from_secs(1);
@@ -137,11 +139,9 @@ impl<S: Sink, R: Source> Session<S, R> {
         let (area, lanes) = (&self.wish.area, &self.wish.lanes);
         // What Kafka holds for a listener that catches up was not looked at yet.
         let ahead = ring.ahead(area, lanes, &self.written);
-        let since = ahead.map_or(self.seen, |ahead| ahead.since);
-        let lag_ms = since.map_or(0, |since| self.shared.clock.now() - since);
-        let lag_ms = u64::try_from(lag_ms).unwrap_or(0);
+        let lag_ms = self.lag_ms(ahead);
         let flow = &self.signals.flow;
-        flow.lag_ms.store(lag_ms, Ordering::Relaxed);
+        flow.lag_ms.store(lag_ms.unwrap_or(LAG_UNKNOWN), Ordering::Relaxed);
         // A client that takes nothing has one that waits.
         if self.outbox.words() > 0 {
             return;
@@ -160,11 +160,27 @@ impl<S: Sink, R: Source> Session<S, R> {
         self.outbox.interject(words);
     }
 
+    /// How old the oldest record is that the client has not got: while it catches up about as old
+    /// as the last that was read for it.
+    fn lag_ms(&self, ahead: Option<Ahead>) -> Option<u64> {
+        if self.shared.ring.is_blind() {
+            return None;
+        }
+        let since = match ahead {
+            Some(Ahead { since: None, .. }) => return Some(0),
+            Some(Ahead { since, .. }) => since,
+            None => self.seen,
+        };
+        let lag_ms = self.shared.clock.now().saturating_sub(since?);
+        Some(u64::try_from(lag_ms).unwrap_or(0))
+    }
+
     /// What sampling has left out since the last time.
     fn tell_sampled(&mut self) {
         let count = std::mem::take(&mut self.sampled_out);
         if count > 0 {
-            let to = self.places.clone();
+            // What was put again after a stall was counted before.
+            let to = self.places.max(&self.counted);
             let from = std::mem::replace(&mut self.sampled_from, to.clone());
             self.tell_gap(GapCause::Sampled, Some(count), (&from, &to), None);
         }

@@ -41,7 +41,8 @@ pub(super) struct Status {
     pub(super) tip: CursorText,
     /// Events before the client's choice; `None` while it catches up, where nobody has looked.
     pub(super) lag_events: Option<u64>,
-    pub(super) lag_ms: u64,
+    /// `None` where nobody can know it.
+    pub(super) lag_ms: Option<u64>,
     pub(super) sent: u64,
     /// Events that did not pass the filter.
     pub(super) filtered: u64,
@@ -58,7 +59,7 @@ impl Status {
         text.push(b'"');
         put_cursor(&mut text, "tip", &self.tip);
         put_number(&mut text, "lag_events", self.lag_events);
-        put_number(&mut text, "lag_ms", Some(self.lag_ms));
+        put_number(&mut text, "lag_ms", self.lag_ms);
         put_number(&mut text, "sent", Some(self.sent));
         put_number(&mut text, "filtered", Some(self.filtered));
         put_number(&mut text, "dropped", Some(self.dropped));

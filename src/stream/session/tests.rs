@@ -168,6 +168,21 @@ async fn who_cannot_send_lives_by_what_it_takes() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_lag_that_nobody_can_know_is_null() {
+    let mut rig = Rig::start(Transport::Ndjson, None);
+    let known = br#""lag_events":0,"lag_ms":0,"#;
+    let unknown = br#""lag_events":null,"lag_ms":null,"#;
+    for (is_blind, [of_known, of_unknown]) in [(false, [1, 0]), (true, [1, 1]), (false, [2, 1])] {
+        rig.ring.set_blind(is_blind);
+        let statuses = of_known + of_unknown;
+        while rig.count(b"{\"status\"") < statuses {
+            rig.told.recv().await.unwrap();
+        }
+        assert_eq!([rig.count(known), rig.count(unknown)], [of_known, of_unknown]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_client_that_pauses_gets_every_event_once_and_in_order() {
     // In the middle of a message, between two, before the first.
     for after in [0, 9_999, 10_000, 20_017, 50_000] {
