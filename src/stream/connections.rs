@@ -4,7 +4,7 @@ use std::any::Any;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -21,7 +21,7 @@ pub struct Listener {
     pub token: TokenId,
     pub address: SocketAddr,
     pub transport: Transport,
-    /// The text of its filter.
+    /// The text of its filter, where it is known by now.
     pub filter: Option<Arc<str>>,
 }
 
@@ -38,6 +38,8 @@ pub struct Flow {
     pub filtered: AtomicU64,
     /// As of the last status, in ms; [`LAG_UNKNOWN`] where nobody can know it.
     pub lag_ms: AtomicU64,
+    /// The text of its filter, where that came in its first message only.
+    pub filter: OnceLock<Arc<str>>,
 }
 
 /// In a [`Flow`]: how far behind the listener is cannot be known at the moment.

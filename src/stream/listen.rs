@@ -250,7 +250,11 @@ impl Asking {
             hello = timeout(HELLO_TIMEOUT, hello) => hello.map_err(overdue)??,
         };
         let query = self.query.clone().hear(&hello).map_err(refused)?;
-        self.wish(admitted, &query).map_err(refused)
+        let wish = self.wish(admitted, &query).map_err(refused)?;
+        if let Some(filter) = &query.filter {
+            opened.flow.filter.get_or_init(|| filter.as_str().into());
+        }
+        Ok(wish)
     }
 
     /// A response whose body goes on for ever.

@@ -64,7 +64,11 @@ impl Leases {
                     None => at.saturating_sub(last) <= LEASE_MS,
                 };
                 match known {
-                    Some(known) if is_held => known.renew(at, figures),
+                    Some(known) if is_held => {
+                        // It may have come after the request.
+                        known.claim.filter = claim.filter;
+                        known.renew(at, figures);
+                    }
                     _ if is_held => {
                         let mut new = Lease::new(claim, last);
                         new.renew(at, figures);

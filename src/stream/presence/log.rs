@@ -268,6 +268,12 @@ impl View {
     }
 }
 
+/// As much of a filter's text as a lease tells.
+fn cut(text: &str) -> String {
+    let end = text.floor_char_boundary(FILTER_BYTES_MAX);
+    text.get(..end).unwrap_or_default().to_owned()
+}
+
 impl Shared {
     fn may_admit(&self, channel: &ChannelId) -> Result<(), Unavailable> {
         let view = self.view();
@@ -281,17 +287,13 @@ impl Shared {
     }
 
     fn claim(&self, listener: &Listener) -> Claim {
-        let cut = |text: &Arc<str>| {
-            let end = text.floor_char_boundary(FILTER_BYTES_MAX);
-            text.get(..end).unwrap_or_default().to_owned()
-        };
         Claim {
             token: listener.token.clone(),
             replica: self.settings.replica.clone(),
             life: self.life.clone(),
             address: listener.address.to_string(),
             transport: listener.transport.label().to_owned(),
-            filter: listener.filter.as_ref().map(cut),
+            filter: listener.filter.as_deref().map(cut),
         }
     }
 

@@ -178,8 +178,9 @@ fn what_is_left_over_is_released_once_the_topic_was_read() {
 #[test]
 fn figures_are_those_of_the_last_renewal_and_the_rate_is_between_two() {
     let with = |last: Millis, events: u64| match renewal("a", last) {
-        Record::Renewal { channel, lease, claim, limits, last, .. } => {
+        Record::Renewal { channel, lease, mut claim, limits, last, .. } => {
             let figures = Figures { events, ..Figures::default() };
+            claim.filter = Some(format!("since {last}"));
             Record::Renewal { channel, lease, claim, limits, last, figures }
         }
         other => other,
@@ -194,6 +195,7 @@ fn figures_are_those_of_the_last_renewal_and_the_rate_is_between_two() {
         assert_eq!(rate(&presence), expected, "at {second}");
         let (_, lease) = presence.of("c1", second * 1000).next().unwrap();
         assert_eq!((lease.figures.events, lease.since), (events, 100_000));
+        assert_eq!(lease.claim.filter, Some(format!("since {}", last * 1000)));
     }
     // A reader that begins late cannot tell before it has seen two.
     let mut late = Leases::default();

@@ -11,7 +11,7 @@ use crate::stream::ids::{ChannelId, LeaseId, TokenId};
 use crate::stream::presence::leases::Verdict;
 use crate::stream::presence::record::{Claim, Limits, Record};
 
-use super::Shared;
+use super::{Shared, cut};
 
 /// Renewals are spread over so many moments of their period.
 pub(super) const SLOTS: u32 = 20;
@@ -98,10 +98,12 @@ impl Held {
     /// The renewal of a lease, where it is still held.
     pub(super) fn renewal(&self, lease: &LeaseId) -> Option<Record> {
         let one = self.leases.get(lease)?;
+        let mut claim = one.claim.clone();
+        claim.filter = claim.filter.or_else(|| one.flow.filter.get().map(|text| cut(text)));
         Some(Record::Renewal {
             channel: one.channel.clone(),
             lease: lease.clone(),
-            claim: one.claim.clone(),
+            claim,
             limits: one.limits,
             last: one.last?,
             figures: one.flow.figures(),
@@ -137,6 +139,10 @@ mod tests {
     }
 
     fn begin(held: &mut Held, number: usize) -> oneshot::Receiver<Verdict> {
+        begin_with(held, number, Arc::default())
+    }
+
+    fn begin_with(held: &mut Held, number: usize, flow: Arc<Flow>) -> oneshot::Receiver<Verdict> {
         let claim = Claim {
             token: TokenId::try_from("t1".to_owned()).unwrap(),
             replica: "r1".to_owned(),
@@ -148,7 +154,7 @@ mod tests {
         let channel = ChannelId::try_from("c1".to_owned()).unwrap();
         let limits = Limits { channel_max: 5, token_max: None };
         let (tell, told) = oneshot::channel();
-        held.begin(lease(number), (channel, claim, limits), Arc::default(), tell);
+        held.begin(lease(number), (channel, claim, limits), flow, tell);
         told
     }
 
@@ -189,6 +195,18 @@ mod tests {
         let Some(Record::Renewal { last: 9, .. }) = held.renewal(&lease(2)) else { panic!() };
         assert_eq!(held.hear(&lease(2), Verdict::TokenFull, 50), Heard::Lost);
         assert_eq!(held.renewal(&lease(2)), None);
+        // A filter that came in the first message is told with the next renewal, cut.
+        let flow = Arc::new(Flow::default());
+        let mut told = begin_with(&mut held, 4, Arc::clone(&flow));
+        held.hear(&lease(4), Verdict::Admitted, 60);
+        assert_eq!(told.try_recv(), Ok(Verdict::Admitted));
+        let filter = |held: &Held| match held.renewal(&lease(4)) {
+            Some(Record::Renewal { claim, .. }) => claim.filter,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(filter(&held), None);
+        flow.filter.set(format!("host = {}", "a".repeat(1_000)).into()).unwrap();
+        assert_eq!(filter(&held), Some(format!("host = {}", "a".repeat(249))));
         // Nobody waits any more.
         drop(begin(&mut held, 3));
         assert!(matches!(held.hear(&lease(3), Verdict::Admitted, 60), Heard::Held(..)));
