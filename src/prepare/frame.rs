@@ -22,7 +22,7 @@ use crate::outcome::Reason;
 
 use super::parse::reader::{Fault, Reader};
 use super::parse::repair::Repair;
-use super::parse::{Event, KEPT_BYTES_MAX, Parsed, trimmed};
+use super::parse::{DEPTH_MAX, Event, KEPT_BYTES_MAX, Parsed, trimmed};
 
 mod deep;
 mod lines;
@@ -68,7 +68,7 @@ pub fn frame(payload: &[u8], parser: &mut Parser, each: &mut dyn FnMut(u32, Fram
 impl Parser {
     #[must_use]
     pub fn new() -> Self {
-        Self { reader: Reader::new(), repair: Repair::default(), elements: Vec::new() }
+        Self { reader: Reader::new(DEPTH_MAX), repair: Repair::default(), elements: Vec::new() }
     }
 
     /// Gives back the memory that a large message took.

@@ -5,6 +5,9 @@ use std::fmt;
 use crate::prepare::parse::Parsed;
 use crate::prepare::parse::reader::{Fault, Reader};
 
+/// One more than an event may come with: what moved aside stands a level deeper.
+const DEPTH_MAX: usize = crate::prepare::parse::DEPTH_MAX + 1;
+
 /// Why a line is no event. The pipeline writes only events, so somebody else wrote to its topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum LineFault {
@@ -26,14 +29,14 @@ pub struct Lines {
 impl Lines {
     #[must_use]
     pub fn new() -> Self {
-        Self { reader: Reader::new() }
+        Self { reader: Reader::new(DEPTH_MAX) }
     }
 
     /// Parses a line, with or without its newline, and hands the event to `then`.
     ///
     /// # Errors
     ///
-    /// The line is no JSON object, or one deeper than [`crate::prepare::parse::DEPTH_MAX`].
+    /// The line is no JSON object, or one deeper than any that a pipeline writes.
     pub fn read<R>(
         &mut self,
         line: &[u8],
@@ -77,7 +80,9 @@ mod tests {
         check("[{}]", Err(LineFault::NoObject));
         check("7", Err(LineFault::NoObject));
         check("", Err(LineFault::Malformed("no value")));
-        check(&format!("{{\"a\":{}1{}}}", "[".repeat(70), "]".repeat(70)), Err(LineFault::TooDeep));
+        let nested = |levels| format!("{{\"a\":{}1{}}}", "[".repeat(levels), "]".repeat(levels));
+        check(&nested(DEPTH_MAX - 1), Ok(1));
+        check(&nested(DEPTH_MAX), Err(LineFault::TooDeep));
         check(r#"{"a":1}"#, Ok(1));
     }
 }

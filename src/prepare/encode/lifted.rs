@@ -5,7 +5,7 @@ use crate::config::pipeline::PromotedKind;
 use crate::prepare::enrich;
 use crate::prepare::json;
 use crate::prepare::parse::reader::Reader;
-use crate::prepare::parse::{Parsed, numbers};
+use crate::prepare::parse::{DEPTH_MAX, Parsed, numbers};
 use crate::prepare::plan::{Lift, Lifts, Source};
 use crate::prepare::redact::path::{Child, Path, States};
 use crate::prepare::survey::Slot;
@@ -68,7 +68,8 @@ impl Encoder<'_> {
         if wanted.is_empty() {
             return;
         }
-        let mut reader = self.work.bodies.take().unwrap_or_else(|| Box::new(Reader::new()));
+        let mut reader =
+            self.work.bodies.take().unwrap_or_else(|| Box::new(Reader::new(DEPTH_MAX)));
         // A body that is no JSON has nothing at any place.
         let found = reader.read(body.as_bytes(), |parsed| {
             let mut found = Vec::new();

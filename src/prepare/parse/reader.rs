@@ -5,19 +5,21 @@ use std::mem;
 
 use simd_json::{Buffers, ErrorType, INPUT_PADDING, Tape};
 
-use super::{DEPTH_MAX, KEPT_BYTES_MAX, Parsed, Places, numbers};
+use super::{KEPT_BYTES_MAX, Parsed, Places, numbers};
 
 /// Why a text has no tape.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
     /// Not JSON; says why, without quoting the data.
     Malformed(&'static str),
-    /// Deeper than [`DEPTH_MAX`]. What stands below that was not looked at.
+    /// Deeper than it may be. What stands below that was not looked at.
     TooDeep,
 }
 
 /// The buffers of one worker.
 pub(crate) struct Reader {
+    /// Levels of a text at most.
+    depth_max: usize,
     buffers: Buffers,
     tape: Tape<'static>,
     /// The copy that simd-json unescapes in place.
@@ -27,9 +29,11 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
-    pub(crate) fn new() -> Self {
+    /// For texts of at most so many levels.
+    pub(crate) fn new(depth_max: usize) -> Self {
         Self {
-            buffers: Buffers::with_max_depth(0, DEPTH_MAX),
+            depth_max,
+            buffers: Buffers::with_max_depth(0, depth_max),
             tape: Tape(Vec::new()),
             copy: Vec::new(),
             starts: Vec::new(),
@@ -90,7 +94,7 @@ impl Reader {
     pub(crate) fn shrink(&mut self) {
         let nodes_max = KEPT_BYTES_MAX / size_of::<simd_json::Node<'static>>();
         if self.copy.capacity() > KEPT_BYTES_MAX || self.tape.0.capacity() > nodes_max {
-            *self = Self::new();
+            *self = Self::new(self.depth_max);
         }
     }
 

@@ -147,7 +147,7 @@ proptest! {
         values in proptest::collection::vec(value(), 1..3),
         blank in "[ \t\r\n]{0,3}",
     ) {
-        let mut reader = Reader::new();
+        let mut reader = Reader::new(DEPTH_MAX);
         // One reader for all, so that nothing of one text is left for the next.
         for value in values {
             let mut text = blank.clone();
@@ -169,7 +169,7 @@ proptest! {
         ]), 0..8))
     {
         let text = tokens.concat();
-        let read = Reader::new().read(text.as_bytes(), |_| ()).is_ok();
+        let read = Reader::new(DEPTH_MAX).read(text.as_bytes(), |_| ()).is_ok();
         let judged = serde_json::from_str::<serde_json::Value>(&text);
         // serde_json knows no large numbers, and says nothing about the rest then.
         let large = |error: &serde_json::Error| error.to_string().contains("out of range");
@@ -180,7 +180,7 @@ proptest! {
 
 fn check_number(written: &str) {
     let text = format!("{{\"a\":{written},\"b\":[{written} ,{written}]}}");
-    Reader::new()
+    Reader::new(DEPTH_MAX)
         .read(text.as_bytes(), |parsed| {
             for at in [2, 5, 6] {
                 assert!(parsed.is_number(at), "{written}");
@@ -218,7 +218,7 @@ fn numbers_keep_their_digits() {
 #[test]
 fn what_stands_for_a_masked_number_is_large() {
     let read = |text: &str| {
-        Reader::new().read(text.as_bytes(), |parsed| {
+        Reader::new(DEPTH_MAX).read(text.as_bytes(), |parsed| {
             parsed.node(1).map(|node| {
                 node == Node::Static(StaticNode::F64(if text.contains('-') {
                     -1e308
@@ -237,7 +237,7 @@ fn what_stands_for_a_masked_number_is_large() {
 fn depth_has_a_limit() {
     let read = |open: &str, close: &str, levels: usize| {
         let text = format!("{}1{}", open.repeat(levels), close.repeat(levels));
-        Reader::new().read(text.as_bytes(), |_| ())
+        Reader::new(DEPTH_MAX).read(text.as_bytes(), |_| ())
     };
     for (open, close) in [("[", "]"), ("{\"a\":", "}")] {
         assert_eq!(read(open, close, DEPTH_MAX), Ok(()));
