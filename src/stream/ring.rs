@@ -94,6 +94,8 @@ struct Feed {
 /// What the ring holds of a partition: every record from `floor` up to `end`.
 #[derive(Debug, Clone, Copy)]
 struct Held {
+    /// Where it was opened.
+    from: i64,
     floor: i64,
     end: i64,
     life: u64,
@@ -125,7 +127,7 @@ impl Ring {
         state.forget(partition);
         state.lives += 1;
         let life = state.lives;
-        state.partitions.insert(partition, Held { floor: from, end: from, life });
+        state.partitions.insert(partition, Held { from, floor: from, end: from, life });
         drop(state);
         self.opened.send_replace(());
     }
@@ -216,7 +218,8 @@ impl Ring {
         let mut next = from.clone();
         for (lane, block) in state.from(area, lanes, from) {
             if bytes > 0 && bytes + block.len_bytes() > bytes_max {
-                next.set(lane, Place::of(block.offset));
+                // Within it already, perhaps.
+                next.set(lane, from.get(lane).max(Place::of(block.offset)));
                 return Taken::Blocks { blocks, next, has_more: true };
             }
             bytes += block.len_bytes();
