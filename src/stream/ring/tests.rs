@@ -13,7 +13,7 @@ fn offsets(taken: &Taken) -> (Vec<i64>, Option<i64>) {
             let offsets = blocks.iter().map(|given| given.block.offset);
             (offsets.collect(), Some(next.get(0).offset))
         }
-        Taken::Behind { floor, .. } => (vec![*floor], None),
+        Taken::Behind(floors) => (floors.iter().map(|(_, floor)| *floor).collect(), None),
         Taken::Closed => (vec![], None),
     }
 }
@@ -158,7 +158,7 @@ fn an_area_in_several_partitions_is_taken_in_the_order_in_which_it_came() {
     spread.ring.open(4, 10);
     assert!(matches!(take(), Taken::Closed));
     spread.ring.open(9, 51);
-    assert!(matches!(take(), Taken::Behind { lane: 1, floor: 51 }));
+    assert!(matches!(take(), Taken::Behind(floors) if floors == [(1, 51)]));
     for (area, partition, offset) in
         [("a", 9, 51), ("b", 4, 10), ("a", 4, 11), ("b", 9, 52), ("a", 9, 53), ("a", 4, 12)]
     {
