@@ -131,7 +131,7 @@ impl Metrics {
                 RebalanceKind::ALL.iter().map(|kind| kind.label()),
             )?,
             partitions_held: of.gauge("partitions_held", "Kafka partitions held")?,
-            polling_paused: of.gauge("polling_paused", "1 while the byte bound stops polling")?,
+            polling_paused: of.gauge("polling_paused", "1 while no more can be taken")?,
             commits: of.each(
                 "commits_total",
                 "Commits of positions by result: done, failed",

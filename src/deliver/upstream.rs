@@ -1,8 +1,7 @@
 //! Whether the live topic goes on: a process that takes no more events tells whoever reads it.
 //!
-//! While the bound on bytes in flight keeps the source from taking anything, as with an index that
-//! is down, nothing new comes to the live topic, and its readers could not tell that from a quiet
-//! hour. So the process writes a marker to each partition: a record without key and without events,
+//! While the source cannot take anything since nothing is delivered, as with an index that is down,
+//! nothing new comes to the live topic, and its readers could not tell that from a quiet hour. So the process writes a marker to each partition: a record without key and without events,
 //! whose header `sluice.upstream` says `stalled`, and `flowing` when it is over; `sluice.writer`
 //! tells the processes apart. A marker is neither waited for nor counted. It is said again while
 //! the standstill lasts, so one that is lost is made good, and a process that is gone is forgotten.
@@ -87,7 +86,9 @@ impl Markers {
             let Some(state) = watch.look(now, stopped, taken) else { continue };
             match state {
                 Upstream::Stalled if was_told => {}
-                Upstream::Stalled => warn!("no events are taken: too many bytes are in flight"),
+                Upstream::Stalled => {
+                    warn!("no events are taken: what was taken before is not delivered")
+                }
                 Upstream::Flowing => info!("events are taken again"),
             }
             self.write(state);

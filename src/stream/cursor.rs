@@ -268,13 +268,14 @@ impl Cursors {
         }
         let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_error| CursorError::Malformed)?;
         let (covered, mac) = bytes.split_last_chunk::<MAC_BYTES>().ok_or(CursorError::Malformed)?;
-        let position = Position::read(covered).ok_or(CursorError::Malformed)?;
-        // Before the MAC, since another version may keep that elsewhere.
+        // Before anything else, since another version may be of another length, and keep its MAC
+        // elsewhere.
         match covered {
             [VERSION, ..] => {}
             [version, ..] => return Err(CursorError::OtherVersion(*version)),
             [] => return Err(CursorError::Malformed),
         }
+        let position = Position::read(covered).ok_or(CursorError::Malformed)?;
         if self.mac(channel, covered).verify_truncated_left(mac).is_err() {
             return Err(CursorError::Forged);
         }

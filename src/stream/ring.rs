@@ -31,8 +31,9 @@ pub enum Taken {
     /// The area's records from the places on in the order in which they came, perhaps none; where to
     /// go on, and whether there is more at once.
     Blocks { blocks: Vec<Given>, next: Places, has_more: bool },
-    /// The place in a lane is older than what the ring holds: everything from this offset on is in it.
-    Behind { lane: usize, floor: i64 },
+    /// The places in these lanes are older than what the ring holds: everything from these offsets on
+    /// is in it.
+    Behind(Vec<(usize, i64)>),
     /// A partition is not read, or not yet.
     Closed,
 }
@@ -97,6 +98,8 @@ struct Feed {
 /// What the ring holds of a partition: every record from `floor` up to `end`.
 #[derive(Debug, Clone, Copy)]
 struct Held {
+    /// Where it was opened.
+    from: i64,
     floor: i64,
     end: i64,
     life: u64,
@@ -128,7 +131,7 @@ impl Ring {
         state.forget(partition);
         state.lives += 1;
         let life = state.lives;
-        state.partitions.insert(partition, Held { floor: from, end: from, life });
+        state.partitions.insert(partition, Held { from, floor: from, end: from, life });
         drop(state);
         self.opened.send_replace(());
     }
@@ -206,20 +209,24 @@ impl Ring {
     #[must_use]
     pub fn take(&self, area: &str, lanes: &[i32], from: &Places, bytes_max: usize) -> Taken {
         let state = self.state();
-        let mut ends = from.clone();
+        let (mut ends, mut behind) = (from.clone(), Vec::new());
         for (lane, partition) in lanes.iter().enumerate() {
             let Some(held) = state.partitions.get(partition) else { return Taken::Closed };
             let place = from.get(lane);
             if place.offset < held.floor {
-                return Taken::Behind { lane, floor: held.floor };
+                behind.push((lane, held.floor));
             }
             ends.set(lane, place.max(Place::of(held.end)));
+        }
+        if !behind.is_empty() {
+            return Taken::Behind(behind);
         }
         let (mut blocks, mut bytes) = (Vec::new(), 0);
         let mut next = from.clone();
         for (lane, block) in state.from(area, lanes, from) {
             if bytes > 0 && bytes + block.len_bytes() > bytes_max {
-                next.set(lane, Place::of(block.offset));
+                // Within it already, perhaps.
+                next.set(lane, from.get(lane).max(Place::of(block.offset)));
                 return Taken::Blocks { blocks, next, has_more: true };
             }
             bytes += block.len_bytes();

@@ -35,6 +35,7 @@ pub(super) use due::CANNOT_BE_READ;
 use due::Timer;
 pub use given::{From, Seal, Shared, Signals, Slow, Wish};
 use outbox::{Outbox, Wrote};
+use take::Round;
 
 /// What a client is given at once, in bytes of records: so much at first and after a stall, twice
 /// as much each time that it has taken all of it.
@@ -72,6 +73,7 @@ pub struct Session<S, R> {
     /// What may be taken at once.
     turn_bytes: usize,
     reading: Option<Reading>,
+    round: Round,
     /// It was in the ring: from then on to be behind it is to be slow.
     has_been_live: bool,
     /// Events that sampling has left out, and from where on.
@@ -125,6 +127,7 @@ impl<S: Sink, R: Source> Session<S, R> {
             has_more: false,
             turn_bytes: TURN_BYTES_MIN,
             reading: None,
+            round: Round::default(),
             has_been_live: false,
             sampled_out: 0,
             sampled_from: places.clone(),

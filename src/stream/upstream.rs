@@ -33,7 +33,10 @@ impl Standstills {
         let of = (partition, writer.into());
         if state == Upstream::Flowing {
             stalled.remove(&of);
-        } else if stalled.len() < WRITERS_MAX && writer.len() <= WRITER_BYTES_MAX {
+            return;
+        }
+        let has_room = stalled.len() < WRITERS_MAX || stalled.contains_key(&of);
+        if has_room && writer.len() <= WRITER_BYTES_MAX {
             stalled.insert(of, Instant::now());
         }
     }
@@ -90,6 +93,13 @@ mod tests {
         }
         all.hear(0, "late", Upstream::Stalled);
         assert_eq!([0, 1].map(|partition| all.is_stalled(partition)), [false, true]);
+        // Those that are remembered may say so again.
+        advance(HOLDS / 2).await;
+        for writer in 0..WRITERS_MAX {
+            all.hear(1, &writer.to_string(), Upstream::Stalled);
+        }
+        advance(HOLDS / 2).await;
+        assert!(all.is_stalled(1));
         advance(HOLDS).await;
         all.hear(0, "late", Upstream::Stalled);
         assert_eq!([0, 1].map(|partition| all.is_stalled(partition)), [true, false]);

@@ -93,7 +93,7 @@ fn refused() {
     check("c", other.seal("c", &position(3, 7, 1)).as_str(), GENERATION, CursorError::Forged);
     let long = format!("{ours}A");
     let longest = "A".repeat(TEXT_BYTES_MAX + 4);
-    let between = "A".repeat(36);
+    let between = format!("AQ{}", "A".repeat(34));
     let short = ours.as_str().get(..31).unwrap();
     let padded = format!("{short}=");
     let standard = format!("{short}+");
@@ -103,6 +103,10 @@ fn refused() {
     }
     let mut bytes = URL_SAFE_NO_PAD.decode(ours.as_bytes()).unwrap();
     bytes[0] = 2;
+    let text = URL_SAFE_NO_PAD.encode(&bytes);
+    check("c", &text, GENERATION, CursorError::OtherVersion(2));
+    // Whatever its length.
+    bytes.pop();
     let text = URL_SAFE_NO_PAD.encode(&bytes);
     check("c", &text, GENERATION, CursorError::OtherVersion(2));
 }

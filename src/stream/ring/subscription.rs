@@ -57,8 +57,8 @@ impl Subscription {
         }
     }
 
-    /// Whether a partition that was opened again, since this was asked last, ends before a place in
-    /// it: there were other records before.
+    /// Whether a partition that was opened again, since this was asked last, ended before a place in
+    /// it: there were other records before, however many have come since.
     pub fn has_lost(&mut self, places: &Places) -> bool {
         if !self.opened.has_changed().is_ok_and(|has_changed| has_changed) {
             return false;
@@ -70,7 +70,7 @@ impl Subscription {
             let held = state.partitions.get(partition).filter(|held| held.life != *life);
             let Some(held) = held else { continue };
             *life = held.life;
-            has_lost |= held.end < places.get(lane).offset;
+            has_lost |= held.from < places.get(lane).offset;
         }
         has_lost
     }

@@ -13,7 +13,7 @@ fn offsets(taken: &Taken) -> (Vec<i64>, Option<i64>) {
             let offsets = blocks.iter().map(|given| given.block.offset);
             (offsets.collect(), Some(next.get(0).offset))
         }
-        Taken::Behind { floor, .. } => (vec![*floor], None),
+        Taken::Behind(floors) => (floors.iter().map(|(_, floor)| *floor).collect(), None),
         Taken::Closed => (vec![], None),
     }
 }
@@ -158,7 +158,7 @@ fn an_area_in_several_partitions_is_taken_in_the_order_in_which_it_came() {
     spread.ring.open(4, 10);
     assert!(matches!(take(), Taken::Closed));
     spread.ring.open(9, 51);
-    assert!(matches!(take(), Taken::Behind { lane: 1, floor: 51 }));
+    assert!(matches!(take(), Taken::Behind(floors) if floors == [(1, 51)]));
     for (area, partition, offset) in
         [("a", 9, 51), ("b", 4, 10), ("a", 4, 11), ("b", 9, 52), ("a", 9, 53), ("a", 4, 12)]
     {
@@ -172,6 +172,12 @@ fn an_area_in_several_partitions_is_taken_in_the_order_in_which_it_came() {
     spread.check([12, 51], 99, &[(9, 51, false), (9, 53, true), all[3]], [13, 54]);
     // As many as fit.
     spread.check([10, 51], 6, &all[..2], [12, 53]);
+    // Who stands within a record stays there while what came before it is taken.
+    let within = Places::new(&[Place::of(11), Place { offset: 53, index: 2 }]).unwrap();
+    let Taken::Blocks { next, .. } = spread.ring.take("a", &spread.lanes, &within, 3) else {
+        panic!("nothing is taken");
+    };
+    assert_eq!(next, within.with(0, Place::of(12)));
     let ahead = spread.ring.ahead("a", &spread.lanes, &from.with(1, Place::of(53)));
     assert_eq!(ahead.map(|ahead| ahead.events), Some(3));
     assert_eq!(spread.ring.ends(&spread.lanes, &from).as_slice(), [13, 54].map(Place::of));
@@ -194,4 +200,8 @@ async fn whoever_listens_to_several_partitions_waits_for_all_of_them() {
     ring.open(9, 50);
     assert!(listener.has_lost(&ends));
     assert!(!listener.has_lost(&ends));
+    // Whoever asks late, when there is as much again as there was.
+    ring.open(9, 50);
+    ring.push((50..60).map(|offset| Block::new(("a".into(), 9, offset), 0, Bytes::new())));
+    assert!(listener.has_lost(&ends));
 }

@@ -15,6 +15,31 @@ use crate::stream::place::Place;
 use crate::stream::ring::Taken;
 use crate::stream::session::outbox::Spot;
 
+/// Turns of reading that one lane has before it is another's: who changes its place in Kafka has to
+/// ask where that begins.
+const ROUND_TURNS: u32 = 16;
+
+/// Which of several lanes is read from Kafka. Were one read to its end first, retention would take
+/// meanwhile what is in the others, and who is never done with it would hear nothing of them.
+#[derive(Debug, Default)]
+pub(super) struct Round {
+    lane: usize,
+    turns: u32,
+}
+
+impl Round {
+    /// Of the lanes that are behind, in their order, the one to be read now.
+    fn next(&mut self, floors: &[(usize, i64)]) -> Option<(usize, i64)> {
+        let goes_on = |(lane, _): &&(usize, i64)| *lane == self.lane && self.turns < ROUND_TURNS;
+        let follows = |(lane, _): &&(usize, i64)| *lane > self.lane;
+        let found = floors.iter().find(goes_on).or_else(|| floors.iter().find(follows));
+        let (lane, floor) = *found.or_else(|| floors.first())?;
+        let before = if found.is_some() && lane == self.lane { self.turns } else { 0 };
+        *self = Self { lane, turns: before + 1 };
+        Some((lane, floor))
+    }
+}
+
 impl<S: Sink, R: Source> Session<S, R> {
     /// Takes what follows into the outbox, or begins to read it.
     pub(super) fn fill(&mut self) -> Result<(), End> {
@@ -40,7 +65,7 @@ impl<S: Sink, R: Source> Session<S, R> {
                     self.written = self.places.clone();
                 }
             }
-            Taken::Behind { lane, floor } => self.catch_up(lane, floor)?,
+            Taken::Behind(floors) => self.catch_up(&floors)?,
             Taken::Closed => {
                 self.timer.closed.get_or_insert_with(Instant::now);
             }
@@ -48,8 +73,10 @@ impl<S: Sink, R: Source> Session<S, R> {
         Ok(())
     }
 
-    /// Reads Kafka up to what the ring holds. What is in other lanes waits meanwhile.
-    fn catch_up(&mut self, lane: usize, floor: i64) -> Result<(), End> {
+    /// Reads Kafka up to what the ring holds, of the lane whose round it is. What is in other lanes
+    /// waits meanwhile.
+    fn catch_up(&mut self, floors: &[(usize, i64)]) -> Result<(), End> {
+        let Some((lane, floor)) = self.round.next(floors) else { return Ok(()) };
         if self.wish.slow == Slow::Disconnect && self.has_been_live {
             self.tell_slow();
             return Err(End::Slow);
@@ -120,5 +147,26 @@ impl<S: Sink, R: Source> Session<S, R> {
         let behind = Place::of(block.offset + 1);
         self.places.set(lane, behind);
         self.counted.set(lane, counted.max(behind));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lanes_that_are_behind_are_read_in_rounds() {
+        let mut round = Round::default();
+        let mut read = |lanes: &[usize], turns: u32| -> Vec<usize> {
+            let floors: Vec<_> = lanes.iter().map(|lane| (*lane, 7)).collect();
+            (0..turns).filter_map(|_| round.next(&floors)).map(|(lane, _)| lane).collect()
+        };
+        let one = |lane: usize| vec![lane; 16];
+        assert_eq!(read(&[0, 1, 3], 64), [one(0), one(1), one(3), one(0)].concat());
+        // One that is done, and one that is alone.
+        assert_eq!(read(&[1, 3], 4), [1; 4]);
+        assert_eq!(read(&[3], 40), [3; 40]);
+        assert_eq!(read(&[0, 3], 17), [[3; 8].as_slice(), &[0; 9]].concat());
+        assert!(read(&[], 1).is_empty());
     }
 }

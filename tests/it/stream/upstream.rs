@@ -6,7 +6,7 @@ use sluice::config::pipeline::PipelineSpec;
 use sluice::config::settings::IndexSettings;
 use sluice::deliver::index::template::{Family, Target, templates};
 
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::process::Served;
 use super::*;
@@ -79,6 +79,44 @@ async fn a_listener_anywhere_is_told_that_no_events_are_taken() {
     assert_eq!(heard, (0..EVENTS).collect::<Vec<_>>());
     let log = served.ended();
     assert!(log.contains("no events are taken") && log.contains("events are taken again"), "{log}");
+}
+
+/// Few events: long before their bytes fill the window no further batch is begun.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_listener_is_told_of_a_standstill_that_is_small() {
+    let rig = Rig::start(1 << 20).await;
+    let index = index().await;
+    index.plan(When::Any, request(503, "unavailable"), ALWAYS);
+    let mut client = rig.client("ndjson", "key=good&earliest").await;
+    let mut served = Served::with_index(
+        &rig.kafka,
+        "roles = [\"ingest\"]\nindex.batch_age_max = \"50ms\"\nindex.backoff_max = \"200ms\"\n",
+        &index.url(),
+    );
+    served.run();
+    let mut heard = Vec::new();
+    let mut number = 0;
+    let producing = async {
+        loop {
+            let event = json!({ "org_id": "acme", "transaction_id": number.to_string() });
+            rig.kafka.produce(0, [Some(event.to_string())]);
+            number += 1;
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let told = tokio::select! {
+        told = timeout(PATIENCE, status(&mut client, true, &mut heard)) => told,
+        () = producing => unreachable!(),
+    };
+    assert!(told.is_ok(), "{} events came of {number}; {}", heard.len(), served.ended());
+    index.mend();
+    let rest = async {
+        while heard.len() < number {
+            status(&mut client, false, &mut heard).await;
+        }
+    };
+    timeout(PATIENCE, rest).await.expect("the rest of the events, and a status that says so");
+    assert_eq!(heard, (0..number).collect::<Vec<_>>());
 }
 
 #[tokio::test(flavor = "multi_thread")]
