@@ -67,9 +67,9 @@ pub(super) async fn work(
         async move { Err(live_changed(&settings, partitions).await) }
     });
     if let Some(markers) = markers {
-        let metrics = shared.metrics.clone();
+        let (metrics, ledger) = (shared.metrics.clone(), Arc::clone(&shared.ledger));
         watchers.spawn(async move {
-            markers.watch(metrics).await;
+            markers.watch(metrics, ledger).await;
             Ok(())
         });
     }

@@ -1,4 +1,4 @@
-//! Whether those who write the live topic take events at the moment, as their markers say
+//! Whether those who write the live topic deliver events at the moment, as their markers say
 //! ([`crate::deliver::upstream`]).
 //!
 //! A marker counts from when it is read, by this replica's own clock, and for its own partition: there
@@ -41,7 +41,7 @@ impl Standstills {
         }
     }
 
-    /// Whether somebody who writes to this partition takes no events.
+    /// Whether somebody who writes to this partition delivers no events.
     #[must_use]
     pub fn is_stalled(&self, partition: i32) -> bool {
         let stalled = locked(&self.stalled);

@@ -179,7 +179,7 @@ impl Live {
         self.0.flush(PATIENCE).unwrap();
     }
 
-    /// Puts a marker into a partition, as a process writes it that takes no events.
+    /// Puts a marker into a partition, as a process writes it that delivers no events.
     pub(crate) fn put_marker(&self, partition: i32) {
         let header = |key, value| Header { key, value: Some(value) };
         let headers = OwnedHeaders::new()
