@@ -111,14 +111,19 @@ impl Mirror {
     fn record(&self, area: &str, payload: Vec<u8>, hold: &Arc<Hold>) -> Record {
         self.records.inc();
         self.bytes.inc_by(payload.len() as u64);
-        let version = SCHEMA_VERSION.to_string();
+        let (version, lanes) = (SCHEMA_VERSION.to_string(), self.spread.count(area));
+        let header = |key, value| Header { key, value: Some(value) };
+        let mut headers =
+            OwnedHeaders::new_with_capacity(2).insert(header("sluice.schema", &version));
+        if lanes > 1 {
+            headers = headers.insert(header(spread::LANES, &lanes.to_string()));
+        }
         Record {
             topic: Arc::clone(&self.topic),
             partition: Some(self.spread.partition_for(area, hold.partition)),
             key: Some(area.as_bytes().to_vec()),
             payload,
-            headers: OwnedHeaders::new_with_capacity(1)
-                .insert(Header { key: "sluice.schema", value: Some(&version) }),
+            headers,
             hold: Arc::clone(hold),
             component: Component::Live,
         }

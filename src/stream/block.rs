@@ -25,6 +25,8 @@ pub struct Block {
     pub offset: i64,
     /// Kafka's time of the record.
     pub time: Millis,
+    /// Over how many partitions its area was spread when it was written.
+    pub lanes: usize,
     /// In the order in which all records came into the ring.
     pub(super) sequence: u64,
     pub(super) ends: Option<Ends>,
@@ -63,8 +65,21 @@ impl Block {
         }
         let cost = AtomicUsize::new(bytes.len() + OVERHEAD_BYTES);
         let (frames, passes) = Default::default();
-        let (sequence, ends) = Default::default();
-        Self { area, partition, offset, time, sequence, ends, bytes, lines, frames, passes, cost }
+        let (lanes, sequence, ends) = (1, 0, None);
+        Self {
+            area,
+            partition,
+            offset,
+            time,
+            lanes,
+            sequence,
+            ends,
+            bytes,
+            lines,
+            frames,
+            passes,
+            cost,
+        }
     }
 
     /// How many events it holds.

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use crate::config::settings::KafkaSettings;
+use crate::deliver::mirror::spread::lanes_of;
 use crate::deliver::upstream::of_marker;
 use crate::health::{Component, Health};
 use crate::kafka::{self, Ear};
@@ -317,7 +318,9 @@ impl Areas {
         };
         let time = message.timestamp().to_millis().unwrap_or_default();
         let bytes = Bytes::copy_from_slice(message.payload()?);
-        Some(Block::new((area, message.partition(), message.offset()), time, bytes))
+        let mut block = Block::new((area, message.partition(), message.offset()), time, bytes);
+        block.lanes = message.headers().map_or(1, lanes_of);
+        Some(block)
     }
 
     fn learn(&mut self, area: &str) -> Arc<str> {

@@ -53,7 +53,7 @@ impl Places {
         }
     }
 
-    /// The place in a lane; where there is no such lane, in the first.
+    /// The place in a lane; the beginning where there is no such lane.
     #[must_use]
     pub fn get(&self, lane: usize) -> Place {
         match self {

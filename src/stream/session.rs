@@ -237,10 +237,7 @@ impl<S: Sink, R: Source> Session<S, R> {
                     self.wrote(wrote);
                     Ok(())
                 }
-                Next::Read(lane, turn) => {
-                    self.read(lane, &turn);
-                    Ok(())
-                }
+                Next::Read(lane, turn) => self.read(lane, &turn),
                 Next::News => Ok(()),
                 Next::Due => self.due(),
             };

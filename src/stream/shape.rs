@@ -209,9 +209,8 @@ impl Shape {
         let share = choice.share(block, passes, uncounted);
         if !is_shared || (self.asked.batch && from > 0) {
             // Few resume in the middle of a record.
-            let frames = Arc::new(self.make(block, from, &seal, |index| {
-                index >= from && choice.takes(block, passes, index)
-            }));
+            let frames =
+                Arc::new(self.make(block, from, &seal, |index| choice.takes(block, passes, index)));
             let runs = whole(0..frames.len());
             return Ready { frames, runs, share };
         }

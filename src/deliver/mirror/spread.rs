@@ -6,8 +6,21 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use rdkafka::message::Headers;
+
 /// Lanes of one area at most: a cursor names a place in each.
 pub const LANES_MAX: u32 = 16;
+
+/// The header of a record that says over how many partitions its area is spread, where it is: whoever
+/// reads fewer learns of it.
+pub const LANES: &str = "sluice.lanes";
+
+/// Over how many partitions the area of a record is spread, as its writer says.
+#[must_use]
+pub fn lanes_of<H: Headers>(headers: &H) -> usize {
+    let told = headers.iter().find(|header| header.key == LANES).and_then(|header| header.value);
+    told.and_then(|told| str::from_utf8(told).ok()?.parse().ok()).unwrap_or(1)
+}
 
 /// Writers and readers of the live topic need the same.
 #[derive(Debug, Clone)]
@@ -38,7 +51,9 @@ impl Spread {
         self.partition(area, if count > 1 { source_partition.unsigned_abs() % count } else { 0 })
     }
 
-    fn count(&self, area: &str) -> u32 {
+    /// How many partitions an area is in.
+    #[must_use]
+    pub fn count(&self, area: &str) -> u32 {
         let lanes = self.areas.get(area).copied().unwrap_or(1);
         lanes.clamp(1, LANES_MAX.min(self.partitions))
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use tokio::time::Instant;
+use tracing::warn;
 
 use super::{READ_BYTES_MAX, Session, Slow, TURN_BYTES_MIN, Wish};
 use crate::metrics::stream::GapCause;
@@ -11,7 +12,7 @@ use crate::stream::block::Block;
 use crate::stream::catch_up::{Turn, Wanted};
 use crate::stream::end::End;
 use crate::stream::io::{Sink, Source};
-use crate::stream::place::Place;
+use crate::stream::place::{Place, Places};
 use crate::stream::ring::Taken;
 use crate::stream::session::outbox::Spot;
 
@@ -58,7 +59,9 @@ impl<S: Sink, R: Source> Session<S, R> {
         match ring.take(&self.wish.area, &self.wish.lanes, &self.places, self.turn_bytes) {
             Taken::Blocks { blocks, next, has_more } => {
                 (self.timer.closed, self.has_been_live) = (None, true);
-                blocks.iter().for_each(|given| self.put(&given.block, given.lane, given.is_shared));
+                for given in blocks {
+                    self.put(&given.block, given.lane, given.is_shared)?;
+                }
                 self.has_more = has_more;
                 self.places = next;
                 if self.outbox.is_empty() {
@@ -93,13 +96,13 @@ impl<S: Sink, R: Source> Session<S, R> {
         Ok(())
     }
 
-    pub(super) fn read(&mut self, lane: usize, turn: &Turn) {
+    pub(super) fn read(&mut self, lane: usize, turn: &Turn) -> Result<(), End> {
         self.reading = None;
         if let Some(oldest) = turn.lost_before {
             // Where all that is left is in the ring, nothing of it was read.
             let until = turn.blocks.first().map(|block| block.time).or_else(|| {
-                let (area, lanes) = (&self.wish.area, &self.wish.lanes);
-                self.shared.ring.ahead(area, lanes, &self.places.with(lane, turn.next))?.since
+                let partition = self.wish.lanes.get(lane..=lane)?;
+                self.shared.ring.ahead(&self.wish.area, partition, &Places::One(turn.next))?.since
             });
             let to = self.places.with(lane, Place::of(oldest));
             self.tell_gap(GapCause::Retention, None, (&self.places.clone(), &to), until);
@@ -107,17 +110,32 @@ impl<S: Sink, R: Source> Session<S, R> {
         let mut events = 0;
         for block in &turn.blocks {
             events += block.len() as u64;
-            self.put(block, lane, false);
+            self.put(block, lane, false)?;
         }
         self.shared.metrics.catch_up_events.inc_by(events);
         self.places.set(lane, turn.next);
         if self.outbox.is_empty() {
             self.written = self.places.clone();
         }
+        Ok(())
     }
 
     /// Puts the events of a record into the outbox, from the place in its lane on.
-    fn put(&mut self, block: &Block, lane: usize, is_shared: bool) {
+    fn put(&mut self, block: &Block, lane: usize, is_shared: bool) -> Result<(), End> {
+        if block.lanes > self.wish.lanes.len() {
+            // What is in its other partitions nobody here would hear of.
+            warn!(
+                written = block.lanes,
+                read = self.wish.lanes.len(),
+                "an area is in more partitions of the live topic than `live.spread` says here"
+            );
+            return Err(End::Unavailable(format!(
+                "the area is in {} partitions of the live topic, and this server reads {} of it: \
+                 `live.spread` is another where it was written",
+                block.lanes,
+                self.wish.lanes.len()
+            )));
+        }
         let from_place = |place: Place| if block.offset == place.offset { place.index } else { 0 };
         let index = from_place(self.places.get(lane));
         self.places.set(lane, Place { offset: block.offset, index });
@@ -147,6 +165,7 @@ impl<S: Sink, R: Source> Session<S, R> {
         let behind = Place::of(block.offset + 1);
         self.places.set(lane, behind);
         self.counted.set(lane, counted.max(behind));
+        Ok(())
     }
 }
 

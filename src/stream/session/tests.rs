@@ -74,14 +74,19 @@ struct Rig {
 
 impl Rig {
     fn start(transport: Transport, pause: Option<(usize, Duration)>) -> Self {
-        Self::with(transport, pause, Slow::CatchUp)
+        Self::with(transport, pause, Slow::CatchUp, &[0])
     }
 
-    fn with(transport: Transport, pause: Option<(usize, Duration)>, slow: Slow) -> Self {
+    fn with(
+        transport: Transport,
+        pause: Option<(usize, Duration)>,
+        slow: Slow,
+        lanes: &[i32],
+    ) -> Self {
         let live =
-            LiveTopic { kafka: KafkaSettings::default(), topic: "live".to_owned(), partitions: 1 };
+            LiveTopic { kafka: KafkaSettings::default(), topic: "live".to_owned(), partitions: 2 };
         let ring = Arc::new(Ring::new(1 << 20));
-        ring.open(0, 0);
+        lanes.iter().for_each(|lane| ring.open(*lane, 0));
         let shared = Shared {
             ring: Arc::clone(&ring),
             catch_ups: CatchUps::new(live),
@@ -92,8 +97,8 @@ impl Rig {
         let (format, batch, zstd, fields) = (Format::Native, false, false, None);
         let wish = Wish {
             area: "a".into(),
-            lanes: [0].into(),
-            from: From::Places(Places::all(1, Place::of(0))),
+            lanes: lanes.into(),
+            from: From::Places(Places::all(lanes.len(), Place::of(0))),
             shape: shapes.of(Asked { transport, format, batch, zstd, fields }),
             choice: Choice::all(),
             slow,
@@ -105,8 +110,8 @@ impl Rig {
         let sink = Reader { taken: Arc::clone(&taken), told, pause, until: None };
         let signals = Signals { ending: asked, flow: Arc::new(Flow::default()) };
         let seal: Seal = Arc::new(|places: &Places| {
-            let place = places.get(0);
-            format!("{:016}{:016}", place.offset, place.index).into()
+            let place = |place: &Place| format!("{:016}{:016}", place.offset, place.index);
+            places.as_slice().iter().map(place).collect::<String>().into()
         });
         let mut session = Session::new(Arc::new(shared), wish, seal, (sink, Says(says)), signals);
         let mut running = JoinSet::new();
@@ -210,7 +215,7 @@ async fn a_client_that_pauses_gets_every_event_once_and_in_order() {
 async fn the_gap_of_a_slow_client_begins_where_its_last_event_ends() {
     // Not long enough for a stall: what waits is not forgotten yet.
     let pause = Some((5_000, Duration::from_millis(500)));
-    let mut rig = Rig::with(Transport::Ndjson, pause, Slow::Disconnect);
+    let mut rig = Rig::with(Transport::Ndjson, pause, Slow::Disconnect, &[0]);
     rig.ring.push((0..10).map(|offset| block(offset, 10)));
     while rig.taken.lock().unwrap().len() < 5_000 {
         rig.told.recv().await.unwrap();
@@ -226,15 +231,71 @@ async fn the_gap_of_a_slow_client_begins_where_its_last_event_ends() {
     assert_eq!(find("gap")["cause"], "slow_consumer");
     let from = find("gap")["from"].as_str().unwrap();
     assert_eq!(find("error")["cursor"], from);
-    // The end of a record and the beginning of the next are one place.
-    let (offset, index) = from.split_at(16);
-    let next = offset.parse::<u64>().unwrap() * 10 + index.parse::<u64>().unwrap();
-    assert_eq!(last["data"][0]["n"].as_u64(), Some(next - 1));
+    assert_eq!(last["data"][0]["n"].as_u64(), Some(events_before(from)[0] - 1));
+}
+
+/// How many events are before a cursor in each lane, of ten in each record: the end of a record and
+/// the beginning of the next are one place.
+fn events_before(cursor: &str) -> Vec<u64> {
+    let number = |text: &[u8]| str::from_utf8(text).unwrap().parse::<u64>().unwrap();
+    let places = cursor.as_bytes().chunks(32).map(|place| place.split_at(16));
+    places.map(|(offset, index)| number(offset) * 10 + number(index)).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cursor_in_several_lanes_is_behind_what_came_and_no_more() {
+    for after in [0, 9_999, 20_017, 50_000] {
+        let pause = Some((after, Duration::from_secs(30)));
+        let mut rig = Rig::with(Transport::Ndjson, pause, Slow::CatchUp, &[0, 1]);
+        rig.ring.push((0..100).map(|at| block_in(at % 3 % 2, at, 10)));
+        let counts = [67 * 10, 33 * 10];
+        let mut heard = [Vec::new(), Vec::new()];
+        let mut read = 0;
+        while heard[0].len() < counts[0] || heard[1].len() < counts[1] {
+            rig.told.recv().await.unwrap();
+            let text = rig.taken.lock().unwrap()[read..].to_vec();
+            let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+            read += whole;
+            for line in str::from_utf8(&text[..whole]).unwrap().lines() {
+                let message: serde_json::Value = serde_json::from_str(line).unwrap();
+                let Some(number) = message["data"][0]["n"].as_u64() else { continue };
+                heard[usize::from(number / 10 % 3 == 1)].push(number);
+                // The next record of each lane is as good as the end of its last.
+                let before = events_before(message["cursor"].as_str().unwrap());
+                for (lane, heard) in heard.iter().enumerate() {
+                    let of_lane = |n: u64| usize::from(n / 10 % 3 == 1) == lane;
+                    let claimed = (0..before[lane]).filter(|n| of_lane(*n)).count();
+                    assert_eq!(claimed, heard.len(), "{after}: lane {lane} in {message}");
+                }
+            }
+        }
+        for (lane, heard) in heard.iter().enumerate() {
+            let of_lane = (0..1_000).filter(|n| usize::from(n / 10 % 3 == 1) == lane);
+            assert_eq!(*heard, of_lane.collect::<Vec<_>>(), "{after}: lane {lane}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_reads_fewer_lanes_than_were_written_is_told() {
+    let mut rig = Rig::start(Transport::Ndjson, None);
+    let mut second = block(1, 1);
+    second.lanes = 2;
+    rig.ring.push([block(0, 1), second]);
+    let (end, _) = rig.end(Instant::now()).await;
+    let End::Unavailable(why) = end else { panic!("{end:?}") };
+    assert!(why.contains("in 2 partitions") && why.contains("reads 1"), "{why}");
+    assert_eq!(rig.count(b"\"n\":1,"), 0);
 }
 
 /// A record of so many events, numbered through.
 fn block(offset: i64, events: i64) -> Block {
+    block_in(0, offset, events)
+}
+
+fn block_in(partition: i64, offset: i64, events: i64) -> Block {
+    let partition = i32::try_from(partition).unwrap();
     let line = |n| format!("{{\"n\":{n},\"pad\":\"{}\"}}\n", "x".repeat(150));
     let lines: String = (offset * events..(offset + 1) * events).map(line).collect();
-    Block::new(("a".into(), 0, offset), 0, Bytes::from(lines))
+    Block::new(("a".into(), partition, offset), 0, Bytes::from(lines))
 }
