@@ -15,7 +15,7 @@ use crate::config::settings::Settings;
 use crate::deliver::batch::BatchLimits;
 use crate::deliver::dead_letter::DeadLetters;
 use crate::deliver::index::{Bulk, Index, Verdict};
-use crate::deliver::mirror::{Mirror, Spread};
+use crate::deliver::mirror::Mirror;
 use crate::deliver::producer::{Producer, ProducerSettings};
 use crate::deliver::settle::{Delivery, Sink};
 use crate::deliver::upstream::Markers;
@@ -216,7 +216,7 @@ fn delivery(
         Mirror::new(
             Arc::clone(&producer),
             &live.topic,
-            Spread::new(u32::try_from(partitions).unwrap_or(u32::MAX), &live.spread),
+            life::spread(live, partitions),
             live.message_bytes_max,
             &shared.metrics,
         )

@@ -6,7 +6,8 @@ use anyhow::{Context as _, anyhow};
 use tracing::warn;
 
 use super::LOOK_AGAIN;
-use crate::config::settings::Settings;
+use crate::config::settings::{LiveSettings, Settings};
+use crate::deliver::mirror::Spread;
 use crate::health::{Component, Health};
 use crate::kafka::ASK_TIMEOUT;
 use crate::stream::live::LiveTopic;
@@ -29,6 +30,19 @@ pub(super) async fn described(settings: &Settings, health: &Health) -> Topic {
             }
         }
     }
+}
+
+/// Where its areas are in the live topic, which has so many partitions.
+pub(super) fn spread(live: &LiveSettings, partitions: usize) -> Spread {
+    let partitions = u32::try_from(partitions).unwrap_or(u32::MAX);
+    for (area, wanted) in live.spread.iter().filter(|(_, wanted)| **wanted > partitions) {
+        let topic = &live.topic;
+        warn!(
+            area,
+            wanted, topic, partitions, "the area is in fewer partitions than live.spread says"
+        );
+    }
+    Spread::new(partitions, &live.spread)
 }
 
 /// Returns when the topic is another one than it was, with what is told then. Places and cursors

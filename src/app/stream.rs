@@ -16,7 +16,6 @@ use tracing::info;
 use super::life;
 use crate::clock::Clock;
 use crate::config::settings::Settings;
-use crate::deliver::mirror::Spread;
 use crate::health::{Component, Health};
 use crate::http;
 use crate::metrics::Metrics;
@@ -133,7 +132,7 @@ pub(super) async fn run(
         },
         gate: Gate::new(failures, &settings.stream.proxies, settings.stream.key_in_query),
         origins,
-        spread: Spread::new(u32::try_from(topic.partitions).unwrap_or(1), &settings.live.spread),
+        spread: life::spread(&settings.live, topic.partitions),
         tasks: TaskTracker::new(),
     };
     let ended = tokio::select! {
