@@ -272,8 +272,9 @@ impl Cursors {
         // elsewhere.
         match covered {
             [VERSION, ..] => {}
+            // Of which there never was one: letters that say nothing.
+            [0, ..] | [] => return Err(CursorError::Malformed),
             [version, ..] => return Err(CursorError::OtherVersion(*version)),
-            [] => return Err(CursorError::Malformed),
         }
         let position = Position::read(covered).ok_or(CursorError::Malformed)?;
         if self.mac(channel, covered).verify_truncated_left(mac).is_err() {

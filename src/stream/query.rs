@@ -1,5 +1,7 @@
 //! What a client asks for: in its query, or in its first message under the same names.
 
+use std::ops::Range;
+
 use serde_json::Value;
 
 use crate::clock::Millis;
@@ -164,10 +166,19 @@ fn truth(name: &str, value: &str) -> Result<bool, Problem> {
     }
 }
 
+/// As milliseconds these are days of 1970 and some years behind it, as seconds 2001 to 2100: meant is
+/// the latter.
+const SECONDS: Range<Millis> = 1_000_000_000..4_102_444_800;
+
 /// A time as RFC 3339 has it, or as milliseconds since 1970.
 fn moment(text: &str) -> Result<Millis, Problem> {
     let of_text = || Moment::of_text(text).map(|moment| moment.millis);
-    text.parse().ok().or_else(of_text).filter(|millis| *millis >= 0).ok_or_else(|| {
+    let millis = text.parse().ok();
+    if millis.is_some_and(|millis| SECONDS.contains(&millis)) {
+        let detail = format!("`since` is in milliseconds since 1970, as `{text}000`");
+        return Err(bad(detail));
+    }
+    millis.or_else(of_text).filter(|millis| *millis >= 0).ok_or_else(|| {
         // The zone's sign, where nobody has written it for a URL.
         let hint = if text.contains(' ') { "; in a URL `+` is written `%2B`" } else { "" };
         bad(format!(
@@ -226,6 +237,8 @@ mod tests {
             let time = "a time as in `2026-01-15T10:00:00Z`, or milliseconds since 1970";
             format!("`since` is {time}{rest}")
         };
+        check("since=1764197000", Err("`since` is in milliseconds since 1970, as `1764197000000`"));
+        check("since=1", Ok(Query { start: Start::Since(1), ..Query::default() }));
         check("since=yesterday", Err(&since("; found `yesterday`")));
         check(
             "since=2026-01-01T01:00:00+01:00",

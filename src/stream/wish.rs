@@ -44,8 +44,8 @@ impl Offer {
         if query.format == Format::Ecls && query.fields.is_some() {
             return Err(bad("`format=ecls` has its own fields: it goes without `fields`"));
         }
-        let fields = self.fields(fixed, query)?;
-        let filter = self.filter(fixed, query, fields.as_ref())?;
+        let (given, asked) = self.fields(fixed, query)?;
+        let filter = self.filter(fixed, query, given.as_ref())?;
         let filter = filter.map(|filter| self.selections.select(area, &filter)).transpose();
         let filter =
             filter.map_err(|full| Problem::new(503, "too-many-filters", full.to_string()))?;
@@ -54,22 +54,27 @@ impl Offer {
             format: query.format,
             batch: query.batch,
             zstd: query.zstd,
-            fields,
+            fields: asked.or(given),
         });
         Ok((shape, Choice { filter, one_in: query.one_in }))
     }
 
-    fn fields(&self, fixed: &Fixed, query: &Query) -> Result<Option<Projection>, Problem> {
+    /// What the token gives, and what is asked for of it.
+    fn fields(
+        &self,
+        fixed: &Fixed,
+        query: &Query,
+    ) -> Result<(Option<Projection>, Option<Projection>), Problem> {
         let list =
             |names: &[String]| Projection::new(names.iter().map(String::as_str), &self.known);
         let given = fixed.fields.as_deref().map(list).transpose().map_err(withdrawn)?;
         let asked = query.fields.as_deref().map(list).transpose();
         let asked = asked.map_err(|error| bad(format!("`fields`: {error}")))?;
-        match (given, asked) {
-            (Some(given), Some(asked)) if !given.includes(&asked) => {
+        match (&given, &asked) {
+            (Some(given), Some(asked)) if !given.includes(asked) => {
                 Err(bad("`fields`: the token gives fewer fields than these"))
             }
-            (given, asked) => Ok(asked.or(given)),
+            _ => Ok((given, asked)),
         }
     }
 
@@ -78,13 +83,13 @@ impl Offer {
         &self,
         fixed: &Fixed,
         query: &Query,
-        fields: Option<&Projection>,
+        of_token: Option<&Projection>,
     ) -> Result<Option<Filter>, Problem> {
         let given = fixed.filter.as_deref().map(|text| Filter::parse(text, &self.known));
         let given = given.transpose().map_err(withdrawn)?;
         let asked = query.filter.as_deref().map(|text| Filter::parse(text, &self.known));
         let asked = asked.transpose().map_err(|error| bad(format!("`filter`: {error}")))?;
-        if let (Some(fields), Some(asked), Some(_)) = (fields, &asked, &fixed.fields)
+        if let (Some(fields), Some(asked)) = (of_token, &asked)
             && let Some(path) = asked.paths().find(|path| !fields.covers(path))
         {
             return Err(bad(format!("`filter`: the token does not give `{}`", path.join("."))));
@@ -166,6 +171,13 @@ mod tests {
             &["status_code"],
             "filter=client_ip:10.0.0.1",
             Err("400 `filter`: the token does not give `client_ip`"),
+        );
+        // What is asked about need not be shown.
+        check(
+            None,
+            &["status_code", "api_name"],
+            "fields=status_code&filter=api_name:orders",
+            Ok(["status_code", "some"]),
         );
         check(None, &["status_code"], "filter=status_code:200", Ok(["status_code", "some"]));
         check(Some("status_class=5xx"), &["api_name"], "", Ok(["api_name", "some"]));

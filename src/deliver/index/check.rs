@@ -48,6 +48,7 @@ impl Index {
         loop {
             match Box::pin(self.check_once(pipelines)).await {
                 Ok(server) => {
+                    place.set(None);
                     tracing::info!(family = ?server.family, version = server.version, "index found");
                     return Ok(server);
                 }

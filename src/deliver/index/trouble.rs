@@ -62,6 +62,11 @@ impl Troubles {
 
     /// Tells the brake's state and the worst trouble, where they changed.
     pub(super) fn tell(&self) {
+        self.tell_of(true);
+    }
+
+    /// `is_seen`: it is known that the index takes events, where there is no trouble left.
+    fn tell_of(&self, is_seen: bool) {
         let state = self.state();
         let holds = state.each.values().filter(|trouble| matches!(trouble, Trouble::Hold(_)));
         self.holds.set(i64::from(holds.clone().next().is_some()));
@@ -78,7 +83,8 @@ impl Troubles {
         }
         match reason {
             Some(reason) => tracing::error!(reason, "the index does not take events"),
-            None => tracing::info!("the index takes events again"),
+            None if is_seen => tracing::info!("the index takes events again"),
+            None => {}
         }
     }
 
@@ -89,22 +95,78 @@ impl Troubles {
 
 impl Place<'_> {
     pub(super) fn set(&self, trouble: Option<Trouble>) {
-        {
-            let mut state = self.troubles.state();
-            if state.each.get(&self.number) == trouble.as_ref() {
-                return;
-            }
-            match trouble {
-                Some(trouble) => state.each.insert(self.number, trouble),
-                None => state.each.remove(&self.number),
-            };
+        if self.change(trouble) {
+            self.troubles.tell();
         }
-        self.troubles.tell();
+    }
+
+    fn change(&self, trouble: Option<Trouble>) -> bool {
+        let mut state = self.troubles.state();
+        let before = match &trouble {
+            Some(trouble) => state.each.insert(self.number, trouble.clone()),
+            None => state.each.remove(&self.number),
+        };
+        before != trouble
     }
 }
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        self.set(None);
+        // Given up, as at a stop: of the index that says nothing.
+        if self.change(None) {
+            self.troubles.tell_of(false);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use tracing_subscriber::fmt;
+
+    use super::*;
+    use crate::clock::Clock;
+    use crate::config::settings::IndexSettings;
+    use crate::metrics::Metrics;
+
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn only_who_was_answered_says_that_the_index_takes_events_again() {
+        let check = |ends: fn(Place<'_>), expected: usize| {
+            let log = Log::default();
+            let lines = log.clone();
+            let subscriber = fmt().with_writer(move || lines.clone()).finish();
+            let health = Health::default();
+            tracing::subscriber::with_default(subscriber, || {
+                let metrics = Metrics::new(prometheus::Registry::new(), &[]).unwrap();
+                let (settings, engaged) =
+                    (IndexSettings::default().brake, metrics.brake_engaged.clone());
+                let brake = Arc::new(Brake::new(&settings, Clock::fixed(0), engaged));
+                let troubles = Troubles::new(health.clone(), metrics.cluster_holds.clone(), brake);
+                let place = troubles.place();
+                place.set(Some(Trouble::Hold("no room".to_owned())));
+                assert!(!health.is_ready());
+                ends(place);
+            });
+            assert!(health.is_ready());
+            let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+            assert_eq!(log.matches("takes events again").count(), expected, "{log}");
+        };
+        check(|place| place.set(None), 1);
+        // Given up at a stop, or for another process.
+        check(|place| drop(place), 0);
     }
 }

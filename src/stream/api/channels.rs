@@ -10,7 +10,7 @@ use crate::stream::ids::{ChannelId, CommandId};
 use crate::stream::request::Problem;
 
 use super::access::User;
-use super::problem::{Body, Chosen, Example, Ids, Parameters, not_found};
+use super::problem::{Body, Chosen, Example, Ids, Parameters, not_found, object};
 use super::shapes::{ChannelShape, Channels, Json, Made, Shaper};
 use super::tokens::{Options, made, new_secret};
 use super::{Api, Asking};
@@ -63,7 +63,7 @@ pub(super) async fn list(
 pub(super) struct Generate {
     /// As in `id:5a1f00`: one that a pipeline can make.
     area: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "object")]
     token: Options,
 }
 

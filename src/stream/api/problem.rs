@@ -1,5 +1,7 @@
 //! What goes wrong before a handler has its say, and the parts of a request that can.
 
+use std::fmt::{self, Formatter};
+use std::marker::PhantomData;
 use std::time::Duration;
 
 use axum::body::Bytes;
@@ -8,7 +10,9 @@ use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
-use serde::de::DeserializeOwned;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{DeserializeOwned, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 use super::ID_LENGTH_MAX;
 use crate::stream::ids::CommandId;
@@ -52,10 +56,32 @@ impl<S: Send + Sync, T: Example> FromRequest<S> for Body<T> {
             return Err(Problem::new(408, "slow", "the body did not come in time"));
         };
         let bytes = read.map_err(|rejection| unread(&rejection))?;
-        serde_json::from_slice(&bytes)
-            .map(Self)
+        let mut json = serde_json::Deserializer::from_slice(&bytes);
+        let read = object(&mut json).and_then(|body| json.end().map(|()| body));
+        read.map(Self)
             .map_err(|error| Problem::new(400, "bad-request", told::body(&error, T::EXAMPLE)))
     }
+}
+
+/// Reads an object by the names of its members: serde would take a list of their values as well.
+pub(super) fn object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    from: D,
+) -> Result<T, D::Error> {
+    struct Members<T>(PhantomData<T>);
+
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for Members<T> {
+        type Value = T;
+
+        fn expecting(&self, f: &mut Formatter<'_>) -> fmt::Result {
+            f.write_str("an object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<T, A::Error> {
+            T::deserialize(MapAccessDeserializer::new(members))
+        }
+    }
+
+    from.deserialize_map(Members(PhantomData))
 }
 
 fn unread(rejection: &BytesRejection) -> Problem {

@@ -164,10 +164,10 @@ proptest! {
         bytes[bit / 8] ^= 1 << (bit % 8);
         let version = bytes[0];
         let flipped = cursors().open(&channel, &URL_SAFE_NO_PAD.encode(bytes), generation);
-        let expected = if version == VERSION {
-            CursorError::Forged
-        } else {
-            CursorError::OtherVersion(version)
+        let expected = match version {
+            VERSION => CursorError::Forged,
+            0 => CursorError::Malformed,
+            version => CursorError::OtherVersion(version),
         };
         prop_assert_eq!(flipped, Err(expected));
     }

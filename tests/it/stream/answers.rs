@@ -138,6 +138,13 @@ async fn every_error_is_a_problem_document() {
         ("POST /channels", "\u{0}", "400 bad-request"),
         ("POST /channels", r#"{"area":"id:b","more":1}"#, "400 bad-request"),
         ("POST /channels", r#"{"area":7}"#, "400 bad-request"),
+        // Values without their names.
+        ("POST /channels", r#"["id:b",{}]"#, "400 bad-request"),
+        ("POST /channels", r#"{"area":"id:b","token":[null,2]}"#, "400 bad-request"),
+        ("POST /channels/c1/tokens", "[]", "400 bad-request"),
+        ("PATCH /channels/c1", r#"["n","d",false]"#, "400 bad-request"),
+        ("PATCH /channels/c1/tokens/t1", "[false]", "400 bad-request"),
+        ("POST /channels", r#"{"area":"id:b"} {}"#, "400 bad-request"),
         ("POST /channels", r#"{"area":"id:b","token":{"expires":1}}"#, "400 expiry_past"),
         ("POST /channels", r#"{"area":"id:b","token":{"connections_max":0}}"#, "400 malformed"),
         ("POST /channels", r#"{"area":"id:b","token":{"filter":"status > x"}}"#, "400 bad-filter"),
@@ -187,6 +194,7 @@ async fn what_is_wrong_is_said_with_what_was_expected() {
             "has no `area`, at line 1, column 2 (as in {\"area\":\"id:5a1f00\"",
         ),
         ("POST /channels", r#"{"area":7}"#, "is to have a text, and has integer `7`"),
+        ("POST /channels", r#"["id:a"]"#, "is to have an object, and has a list"),
         (
             "POST /channels/c1/tokens",
             r#"{"expires":"2099-01-01T00:00:00Z"}"#,
