@@ -27,6 +27,7 @@ mod positions;
 mod slots;
 mod poll;
 mod flow;
+mod lag;
 mod trouble;
 mod waiting;
 mod rebalance;

@@ -141,6 +141,8 @@ impl ConsumerContext for Context {
             if let Err(error) = consumer.incremental_unassign(list) {
                 warn!(%error, "lost partitions were not given back");
             }
+            // As for whoever is new, the next assignment may be long in coming.
+            self.assigned.store(false, Ordering::Release);
             Note::Lost(list.clone())
         } else {
             Note::Revoked(list.clone())

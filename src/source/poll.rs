@@ -21,6 +21,7 @@ use super::client::subscribe;
 use super::commit;
 use super::context::{self, Context};
 use super::flow::Flow;
+use super::lag::Ends;
 use super::rebalance::Rebalancing;
 use super::slots::{Incoming, Slots, Taken};
 use super::waiting::Waiting;
@@ -69,6 +70,7 @@ pub(super) struct Poller<'a> {
     pub(super) probe_at: Option<Instant>,
     pub(super) fingerprint: u64,
     pub(super) waiting: Waiting,
+    pub(super) ends: Ends,
 }
 
 impl<'a> Poller<'a> {
@@ -91,6 +93,7 @@ impl<'a> Poller<'a> {
             probe_at: None,
             fingerprint,
             waiting: Waiting::since(Instant::now()),
+            ends: Ends::default(),
         })
     }
 
@@ -274,20 +277,6 @@ impl<'a> Poller<'a> {
         self.consumer.context().count_commit(CommitEnd::Failed);
         self.slots.iter_mut().for_each(|slot| slot.committed = None);
         warn!(%error, "positions were not committed");
-    }
-
-    fn show_lag(&mut self) {
-        for ((topic, partition), end) in self.consumer.context().ends() {
-            if let Some(slot) = self.slots.find(&topic, partition) {
-                slot.end = end;
-            }
-        }
-        for slot in self.slots.iter() {
-            let settled = self.shared.board.position(&slot.hold).unwrap_or(slot.end);
-            let partition = slot.hold.partition.to_string();
-            let lag = self.shared.metrics.lag.with_label_values(&[&*slot.hold.topic, &partition]);
-            lag.set((slot.end - settled).max(0));
-        }
     }
 
     /// Takes no more, waits for what is in flight, commits, leaves the group. Rebalances go on as

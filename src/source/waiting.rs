@@ -1,5 +1,6 @@
-//! Until the group's first assignment: a member that was killed holds its partitions until its session
-//! is over, nobody gets any meanwhile, and that must not look like a process that hangs.
+//! Until the group's assignment, the first or the next after all was lost: a member that was killed or
+//! cut off holds its partitions until its session is over, nobody gets any meanwhile, and that must not
+//! look like a process that hangs.
 //!
 //! An assignment may well be empty, where there are more members than partitions: then there is
 //! nothing to wait for.
@@ -42,6 +43,9 @@ impl Waiting {
     }
 
     fn look(&mut self, now: Instant, is_assigned: bool, is_in_trouble: bool) -> Option<Step> {
+        if self.is_over && !is_assigned {
+            *self = Self::since(now);
+        }
         if self.is_over {
             return None;
         }
@@ -69,7 +73,7 @@ impl Poller<'_> {
             Some(Step::Tell) => {
                 let reason = format!(
                     "waiting for the consumer group {} to assign partitions; a member that was \
-                     killed holds them up to kafka.session_timeout",
+                     killed or cut off holds them up to kafka.session_timeout",
                     self.reading.kafka.group
                 );
                 warn!("{reason}");
@@ -106,7 +110,11 @@ mod tests {
             (9, false, false, None),
             (40, true, false, Some(Step::TakeBack)),
             (41, true, false, None),
-            (99, false, false, None),
+            // Lost to a Kafka that was away, or to a session that was over.
+            (90, false, false, None),
+            (97, false, false, None),
+            (98, false, false, Some(Step::Tell)),
+            (99, true, false, Some(Step::TakeBack)),
         ]);
     }
 

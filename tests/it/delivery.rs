@@ -332,8 +332,12 @@ async fn bytes_in_flight_stay_within_their_bound() {
     until("polling has stopped", || member.metrics.polling_paused.get() == 1).await;
     assert!(member.metrics.in_flight_bytes.get() < 1_000_000);
     assert!(member.metrics.messages.get() < 100);
+    // The lag grows all the same.
+    kafka.produce(0, std::iter::repeat_n(Some(&large), 100));
+    let lag = member.metrics.lag.with_label_values(&[EVENTS, "0"]);
+    until("the lag is known", || lag.get() == 300).await;
     index.let_go();
-    until("all are there", || index.documents() == 400).await;
+    until("all are there", || index.documents() == 500).await;
     member.stop().await;
 }
 

@@ -11,7 +11,7 @@ const EVENT: &str = r#"{"org_id":"acme"}"#;
 /// The mock cluster takes a second less for any rebalance of a group that is there.
 const SETTINGS: &str = "roles = [\"ingest\"]\nkafka.session_timeout = \"12s\"\n";
 const WAITING: &str = "waiting for the consumer group sluice to assign partitions; a member that \
-                       was killed holds them up to kafka.session_timeout";
+                       was killed or cut off holds them up to kafka.session_timeout";
 
 /// Returns when `/readyz` says this.
 async fn says(of: &Served, wanted: &str) {
