@@ -138,7 +138,7 @@ pub static SETTINGS: &[Key] = keys! {
     "live.replication", Kind::Integer { min: 0, max: 99 }, "0", "Replication that `sluice setup` creates it with; 0: the broker's default.";
     "live.retention", Kind::Duration, "\"1d\"", "How long it keeps events.";
     "live.message_bytes_max", MESSAGE_BYTES, "\"8 MiB\"", "Largest record; must be above the source topics' own limit.";
-    "live.spread", Kind::Map, "{}", "Large areas and the number of partitions, 1 to 16, that each is spread over, as in `{ \"id:5a1f00\" = 4 }`; any other area is in one. Its order is then that of each partition of the source. The same for all processes of one live topic; after a change the cursors of the area are refused.";
+    "live.spread", Kind::Map, "{}", "Large areas and the number of partitions, 1 to 16, that each is spread over, as in `{ \"id:5a1f00\" = 4 }`; any other area is in one. Its order is then that of each partition of the source, and it fills as many as it has of these. The same for all processes of one live topic; after a change the cursors of the area are refused.";
 
     "dead_letter.topic", Kind::Text, "\"sluice-dead-letters\"", "The topic for events that cannot be indexed; as secret as the source.";
     "dead_letter.partitions", COUNT, "3", "Partitions that `sluice setup` creates it with.";

@@ -15,7 +15,7 @@ pub fn page() -> String {
          that `SLUICE_CONFIG` names, else from `sluice.toml` in the current folder, else every \
          default holds. What happens to the events stands in `pipelines/<name>/pipeline.toml`.\n\n\
          Each key can be set by the environment variable beside it, which wins over the file; \
-         lists are separated by commas. A secret `x` is given by `x`, or by `x_file` (variable \
+         lists are separated by commas, and so are the pairs of a table, as in `a=1,b=2`. A secret `x` is given by `x`, or by `x_file` (variable \
          with `_FILE`), which names a file with it; the file is read again when the secret is \
          refused. Relative paths in a file are relative to its folder, those in a variable to \
          the current folder. `sluice check` names every fault at once.\n\n\
