@@ -95,18 +95,18 @@ impl Troubles {
 
 impl Place<'_> {
     pub(super) fn set(&self, trouble: Option<Trouble>) {
-        if self.change(trouble) {
+        if self.change(trouble.as_ref()) {
             self.troubles.tell();
         }
     }
 
-    fn change(&self, trouble: Option<Trouble>) -> bool {
+    fn change(&self, trouble: Option<&Trouble>) -> bool {
         let mut state = self.troubles.state();
-        let before = match &trouble {
+        let before = match trouble {
             Some(trouble) => state.each.insert(self.number, trouble.clone()),
             None => state.each.remove(&self.number),
         };
-        before != trouble
+        before.as_ref() != trouble
     }
 }
 
