@@ -95,18 +95,22 @@ impl Troubles {
 
 impl Place<'_> {
     pub(super) fn set(&self, trouble: Option<Trouble>) {
-        if self.change(trouble.as_ref()) {
+        if self.change(trouble) {
             self.troubles.tell();
         }
     }
 
-    fn change(&self, trouble: Option<&Trouble>) -> bool {
+    /// Answers whether that is another one than before.
+    fn change(&self, trouble: Option<Trouble>) -> bool {
         let mut state = self.troubles.state();
-        let before = match trouble {
-            Some(trouble) => state.each.insert(self.number, trouble.clone()),
+        if state.each.get(&self.number) == trouble.as_ref() {
+            return false;
+        }
+        match trouble {
+            Some(trouble) => state.each.insert(self.number, trouble),
             None => state.each.remove(&self.number),
         };
-        before.as_ref() != trouble
+        true
     }
 }
 

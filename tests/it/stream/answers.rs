@@ -138,13 +138,6 @@ async fn every_error_is_a_problem_document() {
         ("POST /channels", "\u{0}", "400 bad-request"),
         ("POST /channels", r#"{"area":"id:b","more":1}"#, "400 bad-request"),
         ("POST /channels", r#"{"area":7}"#, "400 bad-request"),
-        // Values without their names.
-        ("POST /channels", r#"["id:b",{}]"#, "400 bad-request"),
-        ("POST /channels", r#"{"area":"id:b","token":[null,2]}"#, "400 bad-request"),
-        ("POST /channels/c1/tokens", "[]", "400 bad-request"),
-        ("PATCH /channels/c1", r#"["n","d",false]"#, "400 bad-request"),
-        ("PATCH /channels/c1/tokens/t1", "[false]", "400 bad-request"),
-        ("POST /channels", r#"{"area":"id:b"} {}"#, "400 bad-request"),
         ("POST /channels", r#"{"area":"id:b","token":{"expires":1}}"#, "400 expiry_past"),
         ("POST /channels", r#"{"area":"id:b","token":{"connections_max":0}}"#, "400 malformed"),
         ("POST /channels", r#"{"area":"id:b","token":{"filter":"status > x"}}"#, "400 bad-filter"),
@@ -179,6 +172,28 @@ async fn every_error_is_a_problem_document() {
         assert_eq!(answer.short(), "401 unauthorized", "{line}");
         assert!(answer.header("www-authenticate").is_some());
     }
+}
+
+/// A list has values without their names.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_is_one_object() {
+    let kafka = kafka();
+    let replica = Replica::start(&kafka, "one").await;
+    replica.ask("POST", "/channels", json!({ "area": "id:a" })).await;
+    let token = format!("Authorization: Bearer {ADMIN}");
+    for (line, body) in [
+        ("POST /channels", r#"["id:b",{}]"#),
+        ("POST /channels", r#"{"area":"id:b","token":[null,2]}"#),
+        ("POST /channels/c1/tokens", "[]"),
+        ("PATCH /channels/c1", r#"["n","d",false]"#),
+        ("PATCH /channels/c1/tokens/t1", "[false]"),
+        ("POST /channels", r#"{"area":"id:b"} {}"#),
+    ] {
+        let answer = api(&replica, line, &[&token], body).await;
+        assert_eq!(answer.short(), "400 bad-request", "{line} {body}: {}", answer.body);
+    }
+    let (_, channel) = replica.ask("GET", "/channels/c1", json!({})).await;
+    assert_eq!(channel["enabled"], true);
 }
 
 #[tokio::test(flavor = "multi_thread")]
