@@ -193,7 +193,7 @@ fn producer(settings: &Settings, shared: &Shared) -> anyhow::Result<Arc<Producer
     Ok(Arc::new(Producer::new(settings, shared.health.clone())?))
 }
 
-/// Tell the live topic's readers when nothing is taken; where there is none nobody reads.
+/// Tell the live topic's readers when nothing is delivered; where there is none nobody reads.
 fn markers(
     settings: &Settings,
     producer: &Arc<Producer>,

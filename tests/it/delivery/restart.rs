@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::stream::process::Served;
 use crate::stream::upstream::index;
+use crate::support::fake_index::FakeIndex;
 use crate::support::rig::{Kafka, until};
 
 const EVENT: &str = r#"{"org_id":"acme"}"#;
@@ -24,14 +25,20 @@ async fn says(of: &Served, wanted: &str) {
     tokio::time::timeout(Duration::from_secs(40), said).await.expect(wanted);
 }
 
+/// A process that has the partition.
+async fn first(kafka: &Kafka, index: &FakeIndex) -> Served {
+    let mut first = Served::with_index(kafka, SETTINGS, &index.url());
+    first.run();
+    kafka.produce(0, [Some(EVENT)]);
+    until("the first has the partition", || index.documents().len() == 1).await;
+    first
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn who_follows_a_killed_process_says_what_it_waits_for() {
     let kafka = Kafka::quick(1);
     let index = index().await;
-    let mut killed = Served::with_index(&kafka, SETTINGS, &index.url());
-    killed.run();
-    kafka.produce(0, [Some(EVENT)]);
-    until("the first has the partition", || index.documents().len() == 1).await;
+    let mut killed = first(&kafka, &index).await;
     killed.kill();
     let mut next = Served::with_index(&kafka, SETTINGS, &index.url());
     next.run();
@@ -47,10 +54,7 @@ async fn who_follows_a_killed_process_says_what_it_waits_for() {
 async fn one_process_too_many_waits_for_nothing() {
     let kafka = Kafka::quick(1);
     let index = index().await;
-    let mut first = Served::with_index(&kafka, SETTINGS, &index.url());
-    first.run();
-    kafka.produce(0, [Some(EVENT)]);
-    until("the first has the partition", || index.documents().len() == 1).await;
+    let mut first = first(&kafka, &index).await;
     let mut second = Served::with_index(&kafka, SETTINGS, &index.url());
     second.run();
     says(&second, WAITING).await;

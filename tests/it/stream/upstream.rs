@@ -6,7 +6,7 @@ use sluice::config::pipeline::PipelineSpec;
 use sluice::config::settings::IndexSettings;
 use sluice::deliver::index::template::{Family, Target, templates};
 
-use tokio::time::{sleep, timeout};
+use tokio::time::{interval, timeout};
 
 use super::process::Served;
 use super::*;
@@ -53,6 +53,17 @@ async fn status(client: &mut Client, stalled: bool, heard: &mut Vec<usize>) {
     }
 }
 
+/// Hears all that is left of so many events, in order, and that they go on.
+async fn rest(client: &mut Client, heard: &mut Vec<usize>, events: usize) {
+    let rest = async {
+        while heard.len() < events {
+            status(client, false, heard).await;
+        }
+    };
+    timeout(PATIENCE, rest).await.expect("the rest of the events, and a status that says so");
+    assert_eq!(*heard, (0..events).collect::<Vec<_>>());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_listener_anywhere_is_told_that_no_events_are_taken() {
     let rig = Rig::start(1 << 20).await;
@@ -70,13 +81,7 @@ async fn a_listener_anywhere_is_told_that_no_events_are_taken() {
     let before = heard.len();
     assert!(before < EVENTS, "{before}");
     index.mend();
-    let rest = async {
-        while heard.len() < EVENTS {
-            status(&mut client, false, &mut heard).await;
-        }
-    };
-    timeout(PATIENCE, rest).await.expect("the rest of the events, and a status that says so");
-    assert_eq!(heard, (0..EVENTS).collect::<Vec<_>>());
+    rest(&mut client, &mut heard, EVENTS).await;
     let log = served.ended();
     assert!(
         log.contains("what was taken is not delivered")
@@ -100,12 +105,13 @@ async fn a_listener_is_told_of_a_standstill_that_is_small() {
     served.run();
     let mut heard = Vec::new();
     let mut number = 0;
+    let mut pace = interval(Duration::from_millis(20));
     let producing = async {
         loop {
             let event = json!({ "org_id": "acme", "transaction_id": number.to_string() });
             rig.kafka.produce(0, [Some(event.to_string())]);
             number += 1;
-            sleep(Duration::from_millis(20)).await;
+            pace.tick().await;
         }
     };
     let told = tokio::select! {
@@ -114,13 +120,7 @@ async fn a_listener_is_told_of_a_standstill_that_is_small() {
     };
     assert!(told.is_ok(), "{} events came of {number}; {}", heard.len(), served.ended());
     index.mend();
-    let rest = async {
-        while heard.len() < number {
-            status(&mut client, false, &mut heard).await;
-        }
-    };
-    timeout(PATIENCE, rest).await.expect("the rest of the events, and a status that says so");
-    assert_eq!(heard, (0..number).collect::<Vec<_>>());
+    rest(&mut client, &mut heard, number).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
